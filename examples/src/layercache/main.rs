@@ -1,0 +1,2 @@
+//! The layercache tool.
+fn main() {}
