@@ -1,1 +1,31 @@
-//! cache-core
+//! The vocabulary, the ports and the reference backends of layercache: BuildKit's cache layer as embeddable crates.
+
+pub mod annotation;
+mod backends;
+mod compression;
+mod descriptor;
+mod digest;
+mod error;
+pub mod json;
+mod labels;
+mod layer;
+mod media_type;
+mod oci;
+mod platform;
+pub mod ports;
+mod system_clock;
+mod thread_pool;
+mod timestamp;
+
+pub use backends::Backends;
+pub use compression::{CodecId, Compression, CompressionConfig, Conversion};
+pub use descriptor::{Annotations, Descriptor, null_as_empty};
+pub use digest::{Algorithm, Digest, DigestHasher};
+pub use error::{Error, ErrorKind, Result};
+pub use labels::{LabelChange, Labels, MAX_LABEL_BYTES, apply_label_changes, validate_labels};
+pub use layer::{BlobChain, Layer, chain_id, child_chain_id};
+pub use media_type::{MediaType, MediaTypeFamily};
+pub use platform::Platform;
+pub use system_clock::SystemClock;
+pub use thread_pool::ThreadPool;
+pub use timestamp::Timestamp;

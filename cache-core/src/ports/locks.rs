@@ -1,0 +1,38 @@
+//! Locks by name among all processes that share a backend.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockMode {
+    /// Beside other shared holders.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// A held lock; dropping it lets go at once. The operating system lets go when the process dies.
+pub trait LockGuard: Send + Sync + Debug + 'static {}
+
+/// Gives out locks.
+#[async_trait]
+pub trait Locks: Send + Sync + Debug + 'static {
+    /// Waits for the lock `name`.
+    ///
+    /// # Errors
+    /// `Invalid` for an empty name; the backend's own failures.
+    ///
+    /// # Cancel safety
+    /// A dropped call holds nothing.
+    async fn acquire(&self, name: &str, mode: LockMode) -> Result<Box<dyn LockGuard>>;
+
+    /// The lock `name`, if it can be had now.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    async fn try_acquire(&self, name: &str, mode: LockMode) -> Result<Option<Box<dyn LockGuard>>>;
+}
