@@ -1,1 +1,4 @@
 //! cache-blobs
+
+#[cfg(unix)]
+pub mod layout;
