@@ -9,6 +9,8 @@ mod error;
 pub mod json;
 mod labels;
 mod layer;
+#[cfg(all(feature = "local", unix))]
+pub mod local;
 mod media_type;
 pub mod memory;
 mod oci;
