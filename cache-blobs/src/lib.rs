@@ -1,1 +1,4 @@
 //! cache-blobs
+
+pub mod codec;
+pub mod pack;
