@@ -3,6 +3,8 @@
 pub mod annotation;
 mod backends;
 mod compression;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod descriptor;
 mod digest;
 mod error;
