@@ -10,9 +10,13 @@ pub mod json;
 mod labels;
 mod layer;
 mod media_type;
+#[cfg(target_os = "linux")]
+pub mod mount;
 mod oci;
 mod platform;
 pub mod ports;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
 mod system_clock;
 mod thread_pool;
 mod timestamp;
