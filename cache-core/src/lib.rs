@@ -10,6 +10,7 @@ pub mod json;
 mod labels;
 mod layer;
 mod media_type;
+pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod mount;
 mod oci;
