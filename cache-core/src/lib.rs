@@ -15,9 +15,13 @@ mod layer;
 pub mod local;
 mod media_type;
 pub mod memory;
+#[cfg(target_os = "linux")]
+pub mod mount;
 mod oci;
 mod platform;
 pub mod ports;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
 mod system_clock;
 mod thread_pool;
 mod timestamp;
