@@ -3,6 +3,7 @@
 pub mod config;
 pub mod history;
 pub mod output;
+pub mod source;
 
 mod compose;
 mod copy;

@@ -99,7 +99,12 @@ impl Case {
 fn configs_are_those_that_buildkit_writes() {
     for case in cases() {
         let golden = blob(case.fixture, case.config);
-        assert_eq!(String::from_utf8_lossy(&case.image().config.bytes), String::from_utf8_lossy(&golden), "{}", case.fixture);
+        assert_eq!(
+            String::from_utf8_lossy(&case.image().config.bytes),
+            String::from_utf8_lossy(&golden),
+            "{}",
+            case.fixture
+        );
     }
 }
 
@@ -108,7 +113,12 @@ fn manifests_are_those_that_buildkit_writes() {
     for case in cases() {
         let image = case.image();
         let golden = blob(case.fixture, case.manifest);
-        assert_eq!(String::from_utf8_lossy(&image.manifest.bytes), String::from_utf8_lossy(&golden), "{}", case.fixture);
+        assert_eq!(
+            String::from_utf8_lossy(&image.manifest.bytes),
+            String::from_utf8_lossy(&golden),
+            "{}",
+            case.fixture
+        );
         assert_eq!(image.digest().hex(), case.manifest);
         assert_eq!(image.manifest.descriptor.platform.as_ref().unwrap().to_string(), "linux/amd64");
     }
@@ -120,10 +130,10 @@ fn archives_are_those_that_buildkit_writes() {
     for case in cases() {
         let options = ArchiveOptions::new(case.kind, epoch()).with_names(case.names.clone());
         let blobs = Blobs::of_fixture(case.fixture);
-        let written =
-            pollster::block_on(write_archive(&pool, &case.image(), &blobs, &options, Vec::new())).unwrap();
+        let written = pollster::block_on(write_archive(&pool, &case.image(), &blobs, &options, Vec::new())).unwrap();
         for (name, golden) in files(case.fixture) {
-            let ours = support::files_of(&written).remove(&name).unwrap_or_else(|| panic!("{name} of {}", case.fixture));
+            let ours =
+                support::files_of(&written).remove(&name).unwrap_or_else(|| panic!("{name} of {}", case.fixture));
             assert_eq!(String::from_utf8_lossy(&ours), String::from_utf8_lossy(&golden), "{name} of {}", case.fixture);
         }
         assert!(written == std::fs::read(fixture(case.fixture)).unwrap(), "{}", case.fixture);
@@ -145,7 +155,8 @@ fn the_index_of_two_platforms_is_that_which_buildkit_writes() {
     let amd64 = compose_image(&plain_layers(), &two().with_annotations(annotations("mk", "mv"))).unwrap();
     let config = TWO_CONFIG.replace("amd64", "arm64");
     let options = ComposeOptions::default().with_config(config).with_epoch(epoch());
-    let options = options.with_annotations(annotations("mk", "mv")).with_descriptor_annotations(annotations("mdk", "mdv"));
+    let options =
+        options.with_annotations(annotations("mk", "mv")).with_descriptor_annotations(annotations("mdk", "mdv"));
     let arm64 = compose_image(&plain_layers(), &options).unwrap();
 
     let golden = |hex| blob("multi.oci.tar", hex);

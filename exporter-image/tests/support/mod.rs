@@ -96,7 +96,8 @@ impl BlobReader for Blob {
         let end = range.end.min(self.size()) as usize;
         let start = (range.start as usize).min(end);
         // Small chunks, so that whoever reads must put them together.
-        let chunks: Vec<_> = self.0.slice(start..end).chunks(700).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let chunks: Vec<_> =
+            self.0.slice(start..end).chunks(700).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         Ok(Box::pin(futures::stream::iter(chunks)))
     }
 
