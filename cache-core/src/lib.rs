@@ -3,12 +3,16 @@
 pub mod annotation;
 mod backends;
 mod compression;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod descriptor;
 mod digest;
 mod error;
 pub mod json;
 mod labels;
 mod layer;
+#[cfg(all(feature = "local", unix))]
+pub mod local;
 mod media_type;
 pub mod memory;
 #[cfg(target_os = "linux")]

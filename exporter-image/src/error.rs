@@ -32,12 +32,22 @@ pub enum Error {
         #[source]
         problem: NameProblem,
     },
-    /// A layout or archive holds several images and the caller did not say which, or named one it does not hold.
-    #[error("choose an image of {target}: it has {}", candidates.join(", "))]
+    /// A layout or archive holds several images and the caller did not say which.
+    #[error("choose an image of {}: it has {}", target.escape_debug(), shown(candidates))]
     Choose {
-        /// What the layout or archive is.
+        /// The layout or archive.
         target: String,
-        /// What could be named: tags, names or platforms.
+        /// What could be named.
+        candidates: Vec<String>,
+    },
+    /// A layout, archive or index does not hold the image that the caller wants.
+    #[error("{} has no {}, but {}", target.escape_debug(), wanted.escape_debug(), shown(candidates))]
+    NoSuchImage {
+        /// The layout, archive or index.
+        target: String,
+        /// The name or platform that is wanted.
+        wanted: String,
+        /// What there is.
         candidates: Vec<String>,
     },
     /// An image archive's tar cannot be read or written.
@@ -58,10 +68,24 @@ impl Error {
             Self::Config(problem) | Self::BaseConfig(problem) => problem.kind(),
             Self::Document { problem, .. } => problem.kind(),
             Self::Name { .. } | Self::Choose { .. } => ErrorKind::Invalid,
+            Self::NoSuchImage { .. } => ErrorKind::NotFound,
             Self::Archive(error) => kind_of_archive(error),
             Self::Port(error) => error.kind(),
         }
     }
+}
+
+/// Names from an image on one line of an error.
+fn shown(candidates: &[String]) -> String {
+    /// More would hide the rest of the error.
+    const SHOWN: usize = 20;
+    let mut names: Vec<_> = candidates.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect();
+    match candidates.len() {
+        0 => names.push("nothing".to_owned()),
+        1..=SHOWN => {}
+        more => names.push(format!("{} more", more - SHOWN)),
+    }
+    names.join(", ")
 }
 
 fn kind_of_archive(error: &cache_blobs::tar::Error) -> ErrorKind {

@@ -101,7 +101,8 @@ fn parse(text: &str) -> Result<ImageName, NameProblem> {
         return Err(NameProblem::UpperCase);
     }
     let domain = if domain == LEGACY_DOMAIN { DEFAULT_DOMAIN } else { domain };
-    let path = if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("{OFFICIAL}/{path}") } else { path.to_owned() };
+    let path =
+        if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("{OFFICIAL}/{path}") } else { path.to_owned() };
     if !is_domain(domain) || !path.split('/').all(is_component) || !tag.as_deref().is_none_or(is_tag) {
         return Err(NameProblem::Malformed);
     }

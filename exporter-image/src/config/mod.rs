@@ -9,6 +9,6 @@ mod runtime_config;
 pub use default::default_config;
 pub use history_entry::HistoryEntry;
 pub use image_config::{ImageConfig, RootFs};
-pub use patch::{ConfigPatch, EmptyLists, patch_config};
 pub(crate) use patch::read_config;
+pub use patch::{ConfigPatch, EmptyLists, patch_config};
 pub use runtime_config::RuntimeConfig;
