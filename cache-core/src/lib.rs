@@ -6,6 +6,7 @@ mod compression;
 mod descriptor;
 mod digest;
 mod error;
+pub mod flight;
 pub mod json;
 mod labels;
 mod layer;
