@@ -11,6 +11,7 @@ pub mod json;
 mod labels;
 mod layer;
 mod media_type;
+pub mod memory;
 mod oci;
 mod platform;
 pub mod ports;
