@@ -7,10 +7,12 @@
 //! - [`codec`] compresses layers: a port, and what implements it here.
 #![cfg_attr(unix, doc = "- [`layout`] keeps blobs and their names in the directory of an OCI image layout.")]
 
+pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
 pub mod layer;
 #[cfg(unix)]
 pub mod layout;
+pub mod remote;
 pub mod tar;
