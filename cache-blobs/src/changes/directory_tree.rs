@@ -233,6 +233,8 @@ fn metadata_of(stat: &Stat) -> Metadata {
         seconds: stat.st_mtime,
         nanos,
     };
-    metadata.links = stat.st_nlink.into();
+    #[allow(clippy::useless_conversion, reason = "32 bits wide on some processors")]
+    let links = u64::from(stat.st_nlink);
+    metadata.links = links;
     metadata
 }

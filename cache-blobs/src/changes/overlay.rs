@@ -1,6 +1,7 @@
 //! The merged view of overlay directories, without a mount.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::tree::join;
@@ -48,12 +49,12 @@ pub(super) enum Opacity {
     XattrWhiteouts,
 }
 
+/// Keys and values.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The overlay attributes of a file, without the `trusted.overlay.` or, in a user namespace, `user.overlay.`.
 /// Costs one call for a file that has none.
-fn overlay_xattrs(
-    directory: &dyn Directory,
-    name: &[u8],
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+fn overlay_xattrs(directory: &dyn Directory, name: &[u8]) -> Result<Pairs, Error> {
     let mut found = Vec::new();
     for full in directory.xattr_names(name)? {
         if let Some(key) = overlay_key(&full) {
@@ -197,13 +198,13 @@ impl Directory for Merged {
         let mut seen: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
         for part in &self.parts {
             for name in part.directory.names()? {
-                if !seen.contains_key(&name) {
-                    let metadata = part.directory.metadata(&name)?;
-                    let shown = metadata.map_or(Ok(false), |metadata| {
-                        part.hides(&name, &metadata).map(|hides| !hides)
-                    })?;
-                    seen.insert(name, shown);
-                }
+                let Entry::Vacant(place) = seen.entry(name) else {
+                    continue;
+                };
+                let metadata = part.directory.metadata(place.key())?;
+                let hidden =
+                    metadata.map_or(Ok(true), |metadata| part.hides(place.key(), &metadata))?;
+                place.insert(!hidden);
             }
         }
         Ok(seen

@@ -45,7 +45,7 @@ pub(super) fn parse_records(mut data: &[u8], maximum: usize) -> Result<Option<Ex
     };
     let mut count = 0;
     while !data.is_empty() {
-        let (key, value, rest) = pax::take_record(data)?;
+        let pax::Record { key, value, rest } = pax::take_record(data)?;
         data = rest;
         let repeated = match key {
             b"GNU.sparse.offset" => Some(SparseNumber::Offset),

@@ -28,8 +28,15 @@ pub(super) fn put_record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) -> bool {
     true
 }
 
-/// The next record of `data`: key, value, and what follows.
-pub(super) fn take_record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Problem> {
+/// One record, and the bytes after it.
+pub(super) struct Record<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) rest: &'a [u8],
+}
+
+/// The first record of `data`.
+pub(super) fn take_record(data: &[u8]) -> Result<Record<'_>, Problem> {
     let space = data
         .iter()
         .take(20)
@@ -51,7 +58,7 @@ pub(super) fn take_record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Problem>
         .ok_or(Problem::Record)?;
     let (key, value) = (&record[..equals], &record[equals + 1..]);
     match is_valid(key, value) {
-        true => Ok((key, value, rest)),
+        true => Ok(Record { key, value, rest }),
         false if is_name(key) && value.contains(&0) => Err(Problem::NulInName),
         false => Err(Problem::Record),
     }

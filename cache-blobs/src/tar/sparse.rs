@@ -147,7 +147,7 @@ fn record_map(extended: &Extended, maximum: usize) -> Result<Option<Vec<Piece>>,
         return Err(Failure::TooMany);
     }
     let told = record_number(extended, b"GNU.sparse.numblocks").unwrap_or(numbers.len() as u64 / 2);
-    if numbers.len() % 2 != 0 || told != numbers.len() as u64 / 2 {
+    if !numbers.len().is_multiple_of(2) || told != numbers.len() as u64 / 2 {
         return Err(Failure::Invalid);
     }
     Ok(Some(
