@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cache_core::conformance::SuiteClock;
 use cache_core::conformance::content::ContentSubject;
 use cache_core::conformance::lease::LeaseSubject;
+use cache_core::conformance::metadata::MetadataSubject;
 use cache_core::memory::{ManualClock, Memory};
 
 fn memory() -> (Memory, SuiteClock) {
@@ -33,4 +34,14 @@ mod leases {
     }
 
     cache_core::lease_conformance!(subject);
+}
+
+mod metadata {
+    use super::*;
+
+    fn subject() -> MetadataSubject {
+        MetadataSubject::new(memory().0.metadata)
+    }
+
+    cache_core::metadata_conformance!(subject);
 }

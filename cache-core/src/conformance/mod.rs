@@ -34,6 +34,7 @@ mod suite;
 pub mod content;
 mod faulty;
 pub mod lease;
+pub mod metadata;
 
 pub use check::{Check, Outcome, Unmet, Violation};
 pub use clock::SuiteClock;

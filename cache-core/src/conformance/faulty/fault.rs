@@ -89,6 +89,52 @@ pub enum Fault {
     /// One blob is not listed.
     OmitsBlob,
 
+    // Metadata stores.
+    /// Every record has the same revision.
+    RevisionStandsStill,
+    /// Revisions fall.
+    RevisionCountsDown,
+    /// No record tells its index entries.
+    ForgetsIndexEntries,
+    /// A put leaves the earlier index entries.
+    PutKeepsIndexEntries,
+    /// Long values are cut.
+    CutsValues,
+    /// Values that are no text are changed.
+    ValuesAreText,
+    /// Every precondition holds.
+    IgnoresPreconditions,
+    /// Preconditions see only what was before the batch.
+    ChecksBeforeBatch,
+    /// Every value may be taken any number of times.
+    IgnoresUniqueness,
+    /// Unique values exclude only each other.
+    UniquenessForgetsShared,
+    /// A deletion does nothing.
+    DeletesNoRecord,
+    /// A deletion of what is not there is refused.
+    DeleteNeedsRecord,
+    /// The changes of a batch are made one by one until one is refused.
+    BatchNotAtomic,
+    /// The changes of a batch are made in the other order.
+    BatchBackwards,
+    /// A batch without changes is refused.
+    RefusesEmptyBatch,
+    /// A refusal names no key.
+    RefusalNamesNoKey,
+    /// Some characters of a prefix mean any others.
+    PrefixesArePatterns,
+    /// A prefix finds only the value that it is.
+    PrefixMeansExact,
+    /// A value finds also those that start with it.
+    ExactMeansPrefix,
+    /// One record is not found.
+    OmitsFound,
+    /// What is found is not sorted.
+    FindsUnsorted,
+    /// What is found is told twice.
+    FindsTwice,
+
     // Lease managers.
     /// Leases without a wanted name have the same one.
     FreshLeasesShareAName,

@@ -4,6 +4,7 @@ mod content;
 mod fault;
 mod ingest;
 mod lease;
+mod metadata;
 mod reader;
 
 use std::sync::{Arc, Mutex, OnceLock};
