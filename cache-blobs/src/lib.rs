@@ -10,8 +10,6 @@
 #![cfg_attr(target_os = "linux", doc = "- [`differ`] compares two snapshots.")]
 #![cfg_attr(unix, doc = "- [`layout`] keeps blobs and their names in the directory of an OCI image layout.")]
 
-#[cfg(target_os = "linux")]
-mod applier;
 pub mod chain;
 pub mod changes;
 pub mod codec;
@@ -25,6 +23,3 @@ pub mod layout;
 pub mod pack;
 pub mod remote;
 pub mod tar;
-
-#[cfg(target_os = "linux")]
-pub use applier::LayerApplier;
