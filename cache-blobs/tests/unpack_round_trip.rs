@@ -102,6 +102,9 @@ fn describe_in(
             metadata: metadata.clone(),
         };
         let content = match metadata.kind {
+            FileKind::File if !privileged && metadata.mode & 0o400 == 0 => {
+                format!("{} bytes", metadata.size)
+            }
             FileKind::File => {
                 let mut content = Vec::new();
                 Filled::new(entry.content().unwrap())
