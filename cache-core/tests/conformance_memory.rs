@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use cache_core::conformance::SuiteClock;
 use cache_core::conformance::content::ContentSubject;
+use cache_core::conformance::image::ImageSubject;
 use cache_core::conformance::lease::LeaseSubject;
+use cache_core::conformance::lock::LockSubject;
 use cache_core::conformance::metadata::MetadataSubject;
 use cache_core::memory::{ManualClock, Memory};
 
@@ -44,4 +46,25 @@ mod metadata {
     }
 
     cache_core::metadata_conformance!(subject);
+}
+
+mod locks {
+    use super::*;
+
+    fn subject() -> LockSubject {
+        LockSubject::new(memory().0.locks)
+    }
+
+    cache_core::lock_conformance!(subject);
+}
+
+mod images {
+    use super::*;
+
+    fn subject() -> ImageSubject {
+        let (memory, clock) = memory();
+        ImageSubject::new(memory.images, clock).with_content(memory.content, memory.leases)
+    }
+
+    cache_core::image_conformance!(subject);
 }

@@ -26,6 +26,7 @@ mod blob;
 mod check;
 mod clock;
 mod executor;
+mod patience;
 mod require;
 mod sample;
 #[macro_use]
@@ -33,7 +34,9 @@ mod suite;
 
 pub mod content;
 mod faulty;
+pub mod image;
 pub mod lease;
+pub mod lock;
 pub mod metadata;
 
 pub use check::{Check, Outcome, Unmet, Violation};

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 
+use crate::conformance::executor::pause;
 use crate::conformance::faulty::ingest::{FaultyIngest, Reopen};
 use crate::conformance::faulty::reader::FaultyReader;
-use crate::conformance::faulty::{Fault, Faulty, pause};
+use crate::conformance::faulty::{Fault, Faulty};
 use crate::descriptor::Descriptor;
 use crate::digest::{Algorithm, Digest};
 use crate::error::{ErrorKind, Result};

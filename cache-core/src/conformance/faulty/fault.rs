@@ -8,7 +8,7 @@ pub enum Fault {
     None,
 
     // Ingesters and export targets.
-    /// The empty key is accepted.
+    /// The empty key or name is accepted.
     AcceptsEmptyKey,
     /// A dead lease is accepted, when an ingest begins and when it commits.
     AcceptsDeadLease,
@@ -26,7 +26,7 @@ pub enum Fault {
     DroppedWriterHoldsKey,
     /// A writer that is dropped commits what it has.
     DroppedWriterCommits,
-    /// Keys that differ in case are one key.
+    /// Keys or names that differ in case are one.
     FoldsCaseOfKeys,
     /// What is expected at the beginning is not verified at the end.
     ForgetsWhatBeginExpected,
@@ -134,6 +134,42 @@ pub enum Fault {
     FindsUnsorted,
     /// What is found is told twice.
     FindsTwice,
+
+    // Locks.
+    /// Every holder is a shared one.
+    LocksOnlyShared,
+    /// Every holder is an exclusive one.
+    LocksOnlyExclusive,
+    /// No guard lets go.
+    NeverUnlocks,
+    /// A wait ends at once, with a guard of nothing.
+    AcquireDoesNotWait,
+    /// A wait that is dropped bars all later ones.
+    DroppedWaitHolds,
+
+    // Image stores.
+    /// A create replaces the name that there is.
+    CreateReplaces,
+    /// A created name is not kept.
+    NamesAreLost,
+    /// An update creates the name that is not there.
+    UpdateCreates,
+    /// An update creates the name again.
+    UpdateCreatesAnew,
+    /// An update keeps the earlier labels.
+    UpdateKeepsLabels,
+    /// Names lose the annotations of their target.
+    ForgetsTargetFields,
+    /// A target that is not there can be named.
+    NamesWhatIsMissing,
+    /// A name that is not there is found all the same.
+    FindsAnyName,
+    /// A deleted name lives on.
+    DeletesNoName,
+    /// Names are not listed in their order.
+    ListsUnsorted,
+    /// One name is not listed.
+    OmitsName,
 
     // Lease managers.
     /// Leases without a wanted name have the same one.

@@ -2,8 +2,10 @@
 
 mod content;
 mod fault;
+mod image;
 mod ingest;
 mod lease;
+mod lock;
 mod metadata;
 mod reader;
 
@@ -38,17 +40,4 @@ impl<T: ?Sized> Faulty<T> {
     fn has(&self, fault: Fault) -> bool {
         self.fault == fault
     }
-}
-
-/// Waits once, so that a caller that polls once and drops the future drops it here.
-async fn pause() {
-    let mut waited = false;
-    futures::future::poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
