@@ -5,6 +5,7 @@ use std::io;
 
 use cache_core::{Error, ErrorKind};
 
+use crate::codec::carried;
 use crate::{changes, layer, tar};
 
 /// `error`, which happened while the layer `target` was written.
@@ -47,6 +48,5 @@ pub(crate) fn archive_kind(error: &tar::Error) -> ErrorKind {
 
 /// The kind of an I/O error; one that carries a port's error has that one's kind.
 pub(crate) fn io_kind(error: &io::Error) -> ErrorKind {
-    let carried = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    carried.map_or_else(|| Error::io("", "", error.kind().into()).kind(), Error::kind)
+    carried(error).map_or_else(|| Error::io("", "", error.kind().into()).kind(), Error::kind)
 }

@@ -2,12 +2,14 @@
 
 pub mod annotation;
 mod backends;
+pub mod cache;
 mod compression;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod descriptor;
 mod digest;
 mod error;
+pub mod flight;
 pub mod json;
 mod labels;
 mod layer;

@@ -1,17 +1,16 @@
-//! Which directories an overlay's mounts are made of, and whether one upperdir is all that two of them differ in.
+//! Whether one upperdir is all that two lists of mounts differ in.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use cache_core::mount::OverlayLayers;
 use cache_core::ports::{Mount, MountKind};
 
-/// An upperdir, and what lies below it, topmost first.
+/// An upperdir, and what lies below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upperdir {
     /// The directory that holds the change.
     pub upper: PathBuf,
-    /// The directories below it, topmost first.
+    /// The directories below it, the nearest first.
     pub lowers: Vec<PathBuf>,
 }
 
@@ -28,57 +27,21 @@ pub fn upperdir(lower: &[Mount], upper: &[Mount]) -> Option<Upperdir> {
         ([lower], [upper]) if upper.kind == MountKind::Overlay => {
             let below = match lower.kind {
                 MountKind::Bind => vec![lower.source.clone()],
-                MountKind::Overlay => overlay_directories(lower)?,
-                MountKind::Other(_) => return None,
+                _ => directories(lower)?,
             };
-            let mut all = overlay_directories(upper)?;
-            if all.len() != below.len() + 1 || all[1..] != below {
-                return None;
-            }
-            let upper = all.remove(0);
-            Some(Upperdir { upper, lowers: below })
+            let mut all = directories(upper)?;
+            let differs_in_one = all.len() == below.len() + 1 && all[1..] == below;
+            differs_in_one.then(|| Upperdir { upper: all.swap_remove(0), lowers: below })
         }
         _ => None,
     }
 }
 
-/// The directories of an overlay mount, topmost first; `None` where an option is unknown.
-fn overlay_directories(mount: &Mount) -> Option<Vec<PathBuf>> {
-    let (mut upper, mut lowers) = (None, Vec::new());
-    for option in &mount.options {
-        match option.split_once('=') {
-            Some(("upperdir", path)) => upper = unescape(path).into_iter().next(),
-            Some(("lowerdir", paths)) => lowers = unescape(paths),
-            Some(("workdir" | "redirect_dir", _)) | Some(("index", "off")) => {}
-            None if option == "userxattr" => {}
-            _ => return None,
-        }
-    }
-    Some(upper.into_iter().chain(lowers).collect())
-}
-
-/// The paths of a list whose separators are colons; a backslash takes the special meaning from the byte after it.
-fn unescape(list: &str) -> Vec<PathBuf> {
-    let mut paths = vec![Vec::new()];
-    let mut bytes = OsString::from(list).as_bytes().to_vec().into_iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b':' => paths.push(Vec::new()),
-            b'\\' => paths.extend_last(bytes.next()),
-            other => paths.extend_last(Some(other)),
-        }
-    }
-    paths.into_iter().map(|path| PathBuf::from(OsString::from_vec(path))).collect()
-}
-
-trait ExtendLast {
-    fn extend_last(&mut self, byte: Option<u8>);
-}
-
-impl ExtendLast for Vec<Vec<u8>> {
-    fn extend_last(&mut self, byte: Option<u8>) {
-        if let Some(last) = self.last_mut() {
-            last.extend(byte);
-        }
-    }
+/// The directories of an overlay mount, topmost first; `None` for other mounts, and where an option is unknown.
+fn directories(mount: &Mount) -> Option<Vec<PathBuf>> {
+    let layers = OverlayLayers::of(mount).ok()??;
+    let known = |option: &String| {
+        ["index=off", "userxattr", "ro", "rw"].contains(&option.as_str()) || option.starts_with("redirect_dir=")
+    };
+    layers.options.iter().all(known).then(|| layers.upper.into_iter().chain(layers.lower).collect())
 }

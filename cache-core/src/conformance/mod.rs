@@ -32,7 +32,11 @@ mod sample;
 mod suite;
 
 pub mod content;
+mod faulty;
+pub mod lease;
+pub mod metadata;
 
 pub use check::{Check, Outcome, Unmet, Violation};
 pub use clock::SuiteClock;
 pub use executor::block_on;
+pub use faulty::{Fault, Faulty};

@@ -17,7 +17,6 @@ use crate::snapshot::native::NativeOptions;
 use crate::snapshot::overlay_options::{self, Machine};
 use crate::snapshot::overlayfs::OverlayfsOptions;
 use crate::snapshot::rows::SnapshotRows;
-use crate::snapshot::scratch::ScratchTree;
 use crate::snapshot::snapshotter::DirectorySnapshotter;
 
 impl DirectorySnapshotter {
@@ -47,7 +46,7 @@ impl DirectorySnapshotter {
 /// # Errors
 /// What stands against it: usually `PermissionDenied`, or `Unsupported` or `Invalid` on a file system that cannot hold layers.
 pub async fn overlayfs_works(rows: &dyn SnapshotRows, pool: Arc<dyn Pool>) -> Result<()> {
-    let probe = ScratchTree::new(rows.scratch().await?, Arc::clone(&pool));
+    let probe = rows.scratch().await?;
     pool.run(move || try_overlay(probe.path())).await
 }
 

@@ -17,7 +17,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 
 /// Opens the directory `path` below `root`; the empty path is `root` itself, opened anew.
 pub(super) fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
-    let mut directory = openat(root, c".", DIRECTORY, Mode::empty())?;
+    let mut directory = without_access_time(|flags| openat(root, c".", flags, Mode::empty()), DIRECTORY)?;
     let mut rest = path;
     while !rest.is_empty() {
         let (piece, remainder) = split(rest);
@@ -65,7 +65,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 fn open_piece(directory: BorrowedFd<'_>, piece: &[u8]) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..ATTEMPTS {
-        match openat2(directory, piece, DIRECTORY, Mode::empty(), resolve) {
+        match without_access_time(|flags| openat2(directory, piece, flags, Mode::empty(), resolve), DIRECTORY) {
             Ok(opened) => return Ok(opened),
             Err(Errno::AGAIN) => {}
             // Before Linux 5.6, and under seccomp filters that do not know the call.
@@ -79,7 +79,18 @@ fn open_piece(directory: BorrowedFd<'_>, piece: &[u8]) -> io::Result<OwnedFd> {
 fn open_components(directory: BorrowedFd<'_>, piece: &[u8]) -> io::Result<OwnedFd> {
     let mut opened = openat(directory, c".", DIRECTORY, Mode::empty())?;
     for component in piece.split(|byte| *byte == b'/') {
-        opened = openat(&opened, component, DIRECTORY, Mode::empty())?;
+        opened = without_access_time(|flags| openat(&opened, component, flags, Mode::empty()), DIRECTORY)?;
     }
     Ok(opened)
+}
+
+/// Opens with a flag that keeps reading from changing the access time, where that is allowed: to the owner and to root.
+pub(super) fn without_access_time<T>(
+    open: impl Fn(OFlags) -> rustix::io::Result<T>,
+    flags: OFlags,
+) -> rustix::io::Result<T> {
+    match open(flags | OFlags::NOATIME) {
+        Err(Errno::PERM) => open(flags),
+        opened => opened,
+    }
 }

@@ -157,12 +157,13 @@ impl SnapshotRows for MemoryRows {
         &self.shared.directory
     }
 
-    async fn scratch(&self) -> Result<PathBuf> {
-        let path = self.shared.scratch_path();
+    async fn scratch(&self) -> Result<ScratchTree> {
+        let (path, pool) = (self.shared.scratch_path(), Arc::clone(&self.pool));
         self.pool
             .run(move || {
                 let made = DirBuilder::new().mode(0o700).create(&path);
-                made.map(|()| path.clone()).map_err(|error| Error::io("make scratch", path.display(), error))
+                made.map_err(|error| Error::io("make scratch", path.display(), error))?;
+                Ok(ScratchTree::new(path, pool))
             })
             .await
     }

@@ -15,7 +15,6 @@ use crate::ports::{Mount, MountKind, Pool, PoolExt, SnapshotKind};
 use crate::snapshot::durability::Durability;
 use crate::snapshot::overlay_options::{self, Machine};
 use crate::snapshot::rows::SnapshotRows;
-use crate::snapshot::scratch::ScratchTree;
 use crate::snapshot::snapshotter::{DirectorySnapshotter, Trees};
 
 /// How the overlayfs snapshotter works.
@@ -57,7 +56,7 @@ impl DirectorySnapshotter {
         pool: Arc<dyn Pool>,
         options: OverlayfsOptions,
     ) -> Result<Self> {
-        let probe = ScratchTree::new(rows.scratch().await?, Arc::clone(&pool));
+        let probe = rows.scratch().await?;
         let machine = pool
             .run(move || {
                 require_entry_types(probe.path())?;

@@ -1,7 +1,7 @@
 //! The rows of snapshots, as a store keeps them for a snapshotter.
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 
@@ -51,11 +51,11 @@ pub trait SnapshotRows: Send + Sync + Debug + 'static {
     fn directory(&self) -> &Path;
 
     /// Creates an empty directory on the file system of [`directory`](Self::directory), for this process alone (mode 0700).
-    /// What is left there is removed after the process's death.
+    /// What a killed process leaves there is removed by the store later.
     ///
     /// # Errors
     /// The disk's failures.
-    async fn scratch(&self) -> Result<PathBuf>;
+    async fn scratch(&self) -> Result<ScratchTree>;
 
     /// Creates a snapshot that `lease` holds. `tree` becomes its directory in the same step; without one it has no directory.
     ///

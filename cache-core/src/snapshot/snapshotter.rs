@@ -109,7 +109,7 @@ impl DirectorySnapshotter {
     }
 
     async fn make_tree(&self, kind: SnapshotKind, parent: Option<&SnapshotRow>) -> Result<ScratchTree> {
-        let tree = ScratchTree::new(self.rows.scratch().await?, Arc::clone(&self.pool));
+        let tree = self.rows.scratch().await?;
         let parent = parent.map(|row| self.directory(row.id));
         let trees = Arc::clone(&self.trees);
         let caller = Caller::default();

@@ -36,6 +36,7 @@ pub async fn a_dead_lease_is_invalid(subject: ContentSubject) -> Outcome {
 /// The lease of another manager is `Invalid`, also where the own manager has one of the same name.
 pub async fn a_foreign_lease_is_invalid(subject: ContentSubject) -> Outcome {
     let own = subject.lease().await?;
+    started(subject.store.begin(&own, "key", Expected::UNKNOWN, Start::Fresh).await)?.abort().await?;
     let elsewhere = Memory::new(Arc::new(ManualClock::default()));
     let foreign = elsewhere.leases.create(LeaseOptions::default().with_id(own.id())).await?;
     let begun = subject.store.begin(&foreign, "key", Expected::UNKNOWN, Start::Fresh).await;

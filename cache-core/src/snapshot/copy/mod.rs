@@ -18,7 +18,7 @@ use rustix::fs::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::copy::contents::Contents;
 use crate::snapshot::copy::metadata::{Node, copy_metadata};
-use crate::snapshot::descend::{child, for_each_name, open_directory};
+use crate::snapshot::descend::{child, for_each_name, open_directory, without_access_time};
 use crate::snapshot::native::Ownership;
 
 /// The operation in errors.
@@ -118,13 +118,12 @@ impl TreeCopy<'_> {
             FileType::RegularFile => {
                 let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 // Non-blocking, should somebody put a FIFO there.
-                let from = File::from(openat(source, name, flags | OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?);
-                let to = openat(
-                    target,
-                    name,
-                    flags | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
-                    Mode::RUSR | Mode::WUSR,
+                let from = without_access_time(
+                    |flags| openat(source, name, flags, Mode::empty()),
+                    flags | OFlags::RDONLY | OFlags::NONBLOCK,
                 )?;
+                let flags = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+                let (from, to) = (File::from(from), openat(target, name, flags, Mode::RUSR | Mode::WUSR)?);
                 let to = File::from(to);
                 self.contents.copy(&from, &to, stat.st_size.unsigned_abs(), self.cancelled)?;
                 copy_metadata(&Node::Open(from.as_fd()), &Node::Open(to.as_fd()), &stat, self.ownership)?;

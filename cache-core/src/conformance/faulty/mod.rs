@@ -1,0 +1,54 @@
+//! Implementations with one fault each, by which the suites are proven.
+
+mod content;
+mod fault;
+mod ingest;
+mod lease;
+mod metadata;
+mod reader;
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+pub use fault::Fault;
+
+use crate::ports::{Lease, LeaseInfo};
+
+/// When a lease that should not expire does.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// An implementation of a port that keeps every promise of `T` but one. It implements the ports that `T` implements; a
+/// fault of another port changes nothing.
+#[derive(Debug)]
+pub struct Faulty<T: ?Sized> {
+    inner: Arc<T>,
+    fault: Fault,
+    /// The first lease that was accepted, for the faults that take another in the place of a bad one.
+    accepted: OnceLock<Lease>,
+    /// Leases that were created, for the fault that lists them for ever.
+    dead: Mutex<Vec<LeaseInfo>>,
+}
+
+impl<T: ?Sized> Faulty<T> {
+    /// `inner` with `fault`.
+    pub fn new(inner: Arc<T>, fault: Fault) -> Self {
+        Self { inner, fault, accepted: OnceLock::new(), dead: Mutex::default() }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+}
+
+/// Waits once, so that a caller that polls once and drops the future drops it here.
+async fn pause() {
+    let mut waited = false;
+    futures::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
