@@ -14,13 +14,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod builder;
 mod error;
 mod options;
 mod report;
 mod whiteout;
 mod writer;
 
-pub use error::Error;
+pub use builder::LayerBuilder;
+pub use error::{EntryProblem, Error};
 pub use options::{LayerOptions, XattrPolicy};
 pub use report::{LayerReport, LeftOut};
 pub use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX};
