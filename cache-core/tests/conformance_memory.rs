@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use cache_core::conformance::SuiteClock;
+use cache_core::conformance::collector::CollectorSubject;
 use cache_core::conformance::content::ContentSubject;
 use cache_core::conformance::image::ImageSubject;
 use cache_core::conformance::lease::LeaseSubject;
@@ -67,4 +68,15 @@ mod images {
     }
 
     cache_core::image_conformance!(subject);
+}
+
+mod collector {
+    use super::*;
+
+    fn subject() -> CollectorSubject {
+        let (memory, clock) = memory();
+        CollectorSubject::new(memory.collector, memory.content, memory.leases, clock).with_images(memory.images)
+    }
+
+    cache_core::collector_conformance!(subject);
 }

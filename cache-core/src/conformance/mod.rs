@@ -32,6 +32,7 @@ mod sample;
 #[macro_use]
 mod suite;
 
+pub mod collector;
 pub mod content;
 mod faulty;
 pub mod image;
