@@ -21,7 +21,8 @@ mod whiteout;
 mod writer;
 
 pub use error::Error;
-pub use options::{LayerOptions, XattrPolicy};
+pub use cache_core::ports::XattrPolicy;
+pub use options::LayerOptions;
 pub use report::{LayerReport, LeftOut};
 pub use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX};
 pub use writer::{LayerWriter, write_layer};

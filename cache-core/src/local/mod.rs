@@ -20,6 +20,7 @@ mod owner;
 mod records;
 mod resources;
 mod schema;
+#[cfg(target_os = "linux")]
 mod snapshots;
 mod sql;
 mod store;
@@ -33,5 +34,4 @@ pub use file_system::{FileSystemClass, file_system_class};
 pub use fsck::{CheckReport, Damage, Depth, Garbage, Repair};
 pub use ingest::Ingest;
 pub use named_locks::NamedLock;
-pub use snapshots::{NewSnapshot, SnapshotRow};
 pub use store::{Store, StoreOptions};

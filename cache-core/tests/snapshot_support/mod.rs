@@ -1,5 +1,5 @@
 //! A snapshotter over memory rows in a temporary directory, and what tests ask of trees.
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 use std::fs::{self, File};
 use std::io;
