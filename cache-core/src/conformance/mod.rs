@@ -34,7 +34,9 @@ mod suite;
 
 pub mod collector;
 pub mod content;
+pub mod export;
 mod faulty;
+pub mod fetch;
 pub mod image;
 pub mod lease;
 pub mod lock;

@@ -137,6 +137,14 @@ pub enum Fault {
     /// What is found is told twice.
     FindsTwice,
 
+    // Fetchers and resolvers.
+    /// A reader gives nothing after the first stream.
+    ReadsOnce,
+    /// A name that is not there resolves all the same.
+    ResolvesAnything,
+    /// A name resolves to a descriptor without a size.
+    ResolvesWithoutSize,
+
     // Collectors.
     /// Nothing is ever freed.
     CollectsNothing,

@@ -3,6 +3,7 @@
 mod collector;
 mod content;
 mod fault;
+mod fetch;
 mod image;
 mod ingest;
 mod lease;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ pub(super) struct FaultyReader {
     inner: Option<Box<dyn BlobReader>>,
     fault: Fault,
     again: OpenAgain,
+    read: AtomicBool,
 }
 
 impl std::fmt::Debug for FaultyReader {
@@ -42,7 +44,9 @@ impl FaultyReader {
             (Some(reader), Fault::NeedsSizeToOpen) => reader.size() == descriptor.size,
             (Some(_), _) => true,
         };
-        opens.then(|| Box::new(Self { inner: opened, fault, again }) as Box<dyn BlobReader>)
+        opens.then(|| {
+            Box::new(Self { inner: opened, fault, again, read: AtomicBool::new(false) }) as Box<dyn BlobReader>
+        })
     }
 }
 
@@ -67,6 +71,7 @@ impl BlobReader for FaultyReader {
                 Some(inner) => inner.read(range).await,
                 None => Err(Error::new(ErrorKind::NotFound, "read", "a blob that was collected")),
             },
+            Fault::ReadsOnce if self.read.swap(true, Ordering::SeqCst) => Ok(stream::empty().boxed()),
             Fault::ReadsFromBeginning => inner.read(0..range.end.saturating_sub(range.start)).await,
             _ => inner.read(range).await,
         }
