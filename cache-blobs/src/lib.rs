@@ -27,6 +27,8 @@ pub mod content;
 pub mod differ;
 #[cfg(all(feature = "local", target_os = "linux"))]
 pub mod embedded;
+#[cfg(target_os = "linux")]
+mod directory_names;
 mod failure;
 pub mod layer;
 #[cfg(unix)]
