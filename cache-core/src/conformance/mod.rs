@@ -32,8 +32,11 @@ mod sample;
 #[macro_use]
 mod suite;
 
+pub mod collector;
 pub mod content;
+pub mod export;
 mod faulty;
+pub mod fetch;
 pub mod image;
 pub mod lease;
 pub mod lock;

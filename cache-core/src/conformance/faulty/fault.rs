@@ -74,6 +74,8 @@ pub enum Fault {
     TruncatesReads,
     /// Every range is read from the beginning.
     ReadsFromBeginning,
+    /// A reader opens its blob again for every read.
+    ReaderDiesWithBlob,
     /// The size of every reader is zero.
     ReaderSizeIsZero,
     /// Readers name a local file that holds something else.
@@ -134,6 +136,22 @@ pub enum Fault {
     FindsUnsorted,
     /// What is found is told twice.
     FindsTwice,
+
+    // Fetchers and resolvers.
+    /// A reader gives nothing after the first stream.
+    ReadsOnce,
+    /// A name that is not there resolves all the same.
+    ResolvesAnything,
+    /// A name resolves to a descriptor without a size.
+    ResolvesWithoutSize,
+
+    // Collectors.
+    /// Nothing is ever freed.
+    CollectsNothing,
+    /// What is leased is freed too; see [`Faulty::overlooking`](crate::conformance::Faulty::overlooking).
+    CollectsLeased,
+    /// One blob more is counted than was freed.
+    CountsOneMore,
 
     // Locks.
     /// Every holder is a shared one.

@@ -1,7 +1,9 @@
 //! Implementations with one fault each, by which the suites are proven.
 
+mod collector;
 mod content;
 mod fault;
+mod fetch;
 mod image;
 mod ingest;
 mod lease;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 pub use fault::Fault;
 
-use crate::ports::{Lease, LeaseInfo};
+use crate::ports::{Lease, LeaseInfo, LeaseManager};
 
 /// When a lease that should not expire does.
 const SHORT: Duration = Duration::from_secs(1);
@@ -29,12 +31,13 @@ pub struct Faulty<T: ?Sized> {
     accepted: OnceLock<Lease>,
     /// Leases that were created, for the fault that lists them for ever.
     dead: Mutex<Vec<LeaseInfo>>,
+    overlooked: Option<Arc<dyn LeaseManager>>,
 }
 
 impl<T: ?Sized> Faulty<T> {
     /// `inner` with `fault`.
     pub fn new(inner: Arc<T>, fault: Fault) -> Self {
-        Self { inner, fault, accepted: OnceLock::new(), dead: Mutex::default() }
+        Self { inner, fault, accepted: OnceLock::new(), dead: Mutex::default(), overlooked: None }
     }
 
     fn has(&self, fault: Fault) -> bool {
