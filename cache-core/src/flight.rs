@@ -29,10 +29,14 @@ pub use held::Held;
 ///
 /// ```
 /// use cache_core::flight::Group;
+/// use futures::FutureExt as _;
 ///
 /// let group: Group<&str, u32> = Group::new();
-/// let both = async { futures::join!(group.run("key", || async { 1 }), group.run("key", || async { 2 })) };
-/// assert_eq!(pollster::block_on(both), (1, 1));
+/// let (sender, receiver) = futures::channel::oneshot::channel();
+/// let answer = receiver.shared();
+/// let work = || answer.clone().map(Result::unwrap);
+/// let all = async { futures::join!(group.run("key", work), group.run("key", work), async { sender.send(1) }) };
+/// assert_eq!(pollster::block_on(all), (1, 1, Ok(())));
 /// ```
 pub struct Group<K, T> {
     calls: Mutex<HashMap<K, Arc<Call<T>>>>,

@@ -2,6 +2,7 @@
 
 pub mod annotation;
 mod backends;
+pub mod cache;
 mod compression;
 mod descriptor;
 mod digest;
