@@ -1,0 +1,36 @@
+//! Codecs: how the tar of a layer becomes the bytes of a blob, and back.
+//!
+//! [`Codec`] is the port. An embedder registers its own codecs beside the built-in ones in [`Codecs`].
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod contexts;
+mod encoder;
+mod failure;
+#[cfg(feature = "gzip")]
+mod gzip;
+mod level;
+mod mark;
+mod port;
+mod recipe;
+mod registry;
+mod sample;
+mod uncompressed;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+pub use encoder::{
+    Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
+};
+pub(crate) use failure::carried;
+pub use failure::{error_of_io, io_error};
+#[cfg(feature = "gzip")]
+pub use gzip::Gzip;
+pub use level::Levels;
+pub use mark::{Mark, MarkedWrite, PlacedMark};
+pub use port::{Codec, LayerMediaTypes};
+pub use recipe::Recipe;
+pub use registry::{Codecs, Decoding};
+pub use sample::{SAMPLE_HEAD_BYTES, Sample};
+pub use uncompressed::Uncompressed;
+#[cfg(feature = "zstd")]
+pub use zstd::Zstd;

@@ -1,0 +1,130 @@
+//! The codecs that an embedder works with.
+
+use std::fmt;
+use std::io::{self, Cursor, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache_core::{Compression, Error, ErrorKind, MediaType, MediaTypeFamily, Result};
+
+use crate::codec::failure::error_of_io;
+use crate::codec::port::Codec;
+use crate::codec::sample::{SAMPLE_HEAD_BYTES, Sample};
+use crate::codec::uncompressed::Uncompressed;
+
+/// The known codecs. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Codecs(Vec<Arc<dyn Codec>>);
+
+impl Default for Codecs {
+    /// The built-in codecs that this build has: uncompressed, and by Cargo feature gzip and zstd.
+    fn default() -> Self {
+        let codecs = Self(vec![Arc::new(Uncompressed)]);
+        #[cfg(feature = "gzip")]
+        let codecs = codecs.with(Arc::new(crate::codec::Gzip::new()));
+        #[cfg(feature = "zstd")]
+        let codecs = codecs.with(Arc::new(crate::codec::Zstd::new()));
+        codecs
+    }
+}
+
+impl Codecs {
+    /// The same with `codec`, which takes the place of the one that stands for the same compression, if there is one.
+    #[must_use]
+    pub fn with(mut self, codec: Arc<dyn Codec>) -> Self {
+        let compression = codec.compression();
+        match self.0.iter_mut().find(|known| known.compression() == compression) {
+            Some(known) => *known = codec,
+            None => self.0.push(codec),
+        }
+        self
+    }
+
+    /// The codecs in the order of their registration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Codec>> {
+        self.0.iter()
+    }
+
+    /// The codec of `compression`.
+    ///
+    /// # Errors
+    /// `Unsupported` if there is none; the target of the error names the known ones.
+    pub fn of(&self, compression: &Compression) -> Result<Arc<dyn Codec>> {
+        let found = self.0.iter().find(|codec| codec.compression() == *compression);
+        found.cloned().ok_or_else(|| self.unsupported("find the codec", compression))
+    }
+
+    /// The codec that users call `name`.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn named(&self, name: &str) -> Result<Arc<dyn Codec>> {
+        let found = self.0.iter().find(|codec| codec.compression().name() == name);
+        found.cloned().ok_or_else(|| self.unsupported("find the codec", name.escape_debug()))
+    }
+
+    /// The codec whose layers are called `media_type`, in any of its forms; of several, the one that was registered first.
+    /// `None` for other media types.
+    pub fn of_media_type(&self, media_type: &MediaType) -> Option<Arc<dyn Codec>> {
+        let oci = media_type.to_distributable().to_family(MediaTypeFamily::Oci);
+        let names = |codec: &&Arc<dyn Codec>| {
+            let names = codec.media_types();
+            names.oci == oci || names.docker.as_ref() == Some(media_type)
+        };
+        self.0.iter().find(names).cloned()
+    }
+
+    /// The codec that made the blob of `sample`. The codec that was registered last is asked first.
+    ///
+    /// # Errors
+    /// `Unsupported` for bytes of a compression whose codec is not there.
+    pub fn detect(&self, sample: &Sample<'_>) -> Result<Arc<dyn Codec>> {
+        let found = self.0.iter().rev().find(|codec| codec.detects(sample));
+        found.cloned().ok_or_else(|| self.unsupported("decode", "a layer of another compression"))
+    }
+
+    /// The tar in the blob that `source` gives, decoded by the codec that its first bytes call for.
+    ///
+    /// # Errors
+    /// As [`detect`](Self::detect); what reading the first bytes gives.
+    pub fn decode(&self, mut source: Box<dyn Read + Send>) -> Result<Decoding> {
+        let mut head = Vec::with_capacity(SAMPLE_HEAD_BYTES);
+        (&mut source)
+            .take(SAMPLE_HEAD_BYTES as u64)
+            .read_to_end(&mut head)
+            .map_err(|error| error_of_io("read the head of", "a layer", error))?;
+        let codec = self.detect(&Sample::of_head(&head))?;
+        let reader = codec.decoder(Box::new(Cursor::new(head).chain(source)))?;
+        Ok(Decoding { codec, reader: Mutex::new(reader) })
+    }
+
+    fn unsupported(&self, operation: &'static str, what: impl fmt::Display) -> Error {
+        let names: Vec<_> = self.0.iter().map(|codec| codec.compression().name().to_owned()).collect();
+        Error::new(ErrorKind::Unsupported, operation, format_args!("{what} (known: {})", names.join(", ")))
+    }
+}
+
+/// A blob that is being decoded: reading it gives the tar.
+pub struct Decoding {
+    codec: Arc<dyn Codec>,
+    /// Never locked: the mutex makes the type `Sync`.
+    reader: Mutex<Box<dyn Read + Send>>,
+}
+
+impl Decoding {
+    /// The codec that was detected.
+    pub fn codec(&self) -> &Arc<dyn Codec> {
+        &self.codec
+    }
+}
+
+impl Read for Decoding {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.get_mut().unwrap_or_else(PoisonError::into_inner).read(buffer)
+    }
+}
+
+impl fmt::Debug for Decoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoding").field("codec", &self.codec).finish_non_exhaustive()
+    }
+}
