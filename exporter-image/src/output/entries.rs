@@ -31,7 +31,7 @@ pub(super) enum Entry {
         mode: u32,
     },
     /// A blob that a provider has.
-    Layer(Descriptor),
+    Layer(Box<Descriptor>),
 }
 
 /// The path of a blob in a layout.
@@ -50,7 +50,8 @@ pub(super) fn entries(
     options: &OutputOptions,
 ) -> Result<Vec<(String, Entry)>> {
     let mut entries = BTreeMap::from([("blobs/".to_owned(), Entry::Directory)]);
-    let layers = image.layers.iter().map(|layer| (layer.descriptor.digest, Entry::Layer(layer.descriptor.clone())));
+    let layers =
+        image.layers.iter().map(|layer| (layer.descriptor.digest, Entry::Layer(Box::new(layer.descriptor.clone()))));
     let documents = [&image.config, &image.manifest]
         .map(|document| (document.descriptor.digest, file(document.bytes.clone(), READ_ONLY)));
     for (digest, entry) in layers.chain(documents) {
