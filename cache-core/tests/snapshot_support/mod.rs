@@ -14,15 +14,28 @@ use cache_core::ports::{
 use cache_core::snapshot::{DirectorySnapshotter, MemoryRows, NativeOptions, OverlayfsOptions, SnapshotRows};
 use cache_core::{Labels, ThreadPool};
 use pollster::block_on;
+use rustix::fs::CWD;
+use rustix::mount::{OpenTreeFlags, open_tree};
 use tempfile::TempDir;
 
-/// Whether the test may mount; says so if not.
+/// Whether the test may mount, as root may, also root of a user namespace that has a mount namespace; says so if not.
+pub fn may_mount() -> bool {
+    // Recursively, because a user namespace may not look under what others have mounted.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    said(open_tree(CWD, "/", flags).is_ok())
+}
+
+/// Whether the test may do everything; says so if not.
 pub fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+    said(rustix::process::geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])) && may_mount()
+}
+
+fn said(able: bool) -> bool {
+    if !able {
         eprintln!("skipped: needs root");
     }
-    root
+    able
 }
 
 pub struct Fixture {
