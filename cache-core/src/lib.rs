@@ -2,17 +2,28 @@
 
 pub mod annotation;
 mod backends;
+pub mod cache;
 mod compression;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod descriptor;
 mod digest;
 mod error;
+pub mod flight;
 pub mod json;
 mod labels;
 mod layer;
+#[cfg(all(feature = "local", unix))]
+pub mod local;
 mod media_type;
+pub mod memory;
+#[cfg(target_os = "linux")]
+pub mod mount;
 mod oci;
 mod platform;
 pub mod ports;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
 mod system_clock;
 mod thread_pool;
 mod timestamp;

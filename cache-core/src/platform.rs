@@ -92,7 +92,8 @@ impl FromStr for Platform {
         let invalid = || Error::new(ErrorKind::Invalid, "parse platform", text.escape_debug());
         let parts: Vec<_> = text.split('/').collect();
         let word = |part: &&str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+            part.bytes().any(|byte| byte.is_ascii_alphanumeric())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
         if !parts.iter().all(word) {
             return Err(invalid());

@@ -1,0 +1,115 @@
+//! Layer blobs for all refs of a chain.
+
+use cache_core::cache::ImmutableRef;
+use cache_core::flight::Held;
+use cache_core::ports::{DiffOptions, Differ, Lease, ParentDiff, TemporaryLease};
+use cache_core::{BlobChain, Error, ErrorKind, Layer, Result};
+use futures::FutureExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::chain::layer_backends::LayerBackends;
+
+/// Whether missing blobs are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Creation {
+    /// Blobs are looked for. Nothing is finalized and nothing is made.
+    LookOnly,
+    /// Refs are finalized, and blobs that are missing are made.
+    MakeMissing,
+}
+
+/// The layers of `top` and of all refs under it, bottom first; `None` if one is missing and none are to be made.
+///
+/// Layers are made in parallel, a bounded number at a time, each by the [`ParentDiffer`](cache_core::ports::ParentDiffer)
+/// if it knows the snapshot, else by the first differ that supports `options`. Layers that exist stay as they are, whatever
+/// their compression. What is made, `lease` holds; so does each ref.
+///
+/// # Errors
+/// `Invalid` if `lease` is dead; `Unsupported` if no differ supports `options`; what mounting, reading and packing give.
+/// Layers of other refs that were finished before stay.
+///
+/// # Cancel safety
+/// A dropped call leaves whole layers only, no mount and no lease. Work that another caller shares goes on.
+///
+/// Mirrors: BuildKit `cache/blobs.go`, `computeBlobChain`.
+pub async fn compute_blob_chain(
+    top: &ImmutableRef,
+    lease: &Lease,
+    backends: &LayerBackends,
+    options: &DiffOptions,
+    creation: Creation,
+) -> Result<Option<BlobChain>> {
+    let refs = top.layer_chain();
+    if creation == Creation::LookOnly {
+        for below in &refs {
+            below.refresh().await?;
+        }
+        let layers: Option<Vec<_>> = refs.iter().map(ImmutableRef::layer).collect();
+        return Ok(layers.map(BlobChain::new));
+    }
+    top.finalize().await?;
+    let work: Vec<_> = refs.iter().map(|below| make(below, lease, backends, options).boxed()).collect();
+    let made: Vec<_> = stream::iter(work).buffered(backends.concurrent_layers.get()).try_collect().await?;
+    // A layer is addressed over its parent, so blobs are given from the bottom up.
+    let mut layers = Vec::with_capacity(refs.len());
+    for (below, layer) in refs.iter().zip(&made) {
+        layers.push(below.set_blob(lease, layer).await?);
+    }
+    Ok(Some(BlobChain::new(layers)))
+}
+
+/// The layer of one ref, made together with everybody who wants the same one now.
+async fn make(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, options: &DiffOptions) -> Result<Layer> {
+    if let Some(layer) = of.layer() {
+        return Ok(layer);
+    }
+    let key = (of.id().to_owned(), options.compression.compression.clone(), options.compression.level);
+    let work = || make_alone(of.clone(), backends.clone(), options.clone());
+    backends.flights.run(key, work).await?.adopt_into(lease).await
+}
+
+async fn make_alone(of: ImmutableRef, backends: LayerBackends, options: DiffOptions) -> Result<Held<Layer>> {
+    of.refresh().await?;
+    if let Some(layer) = of.layer() {
+        return Ok(Held::found(layer));
+    }
+    let lease = TemporaryLease::create(of.backends().leases.as_ref()).await?;
+    let layer = match known_to_parent_differ(&of, lease.lease(), &backends, &options).await? {
+        Some(layer) => layer,
+        None => compare(&of, lease.lease(), &backends, options).await?,
+    };
+    Ok(Held::new(layer, lease))
+}
+
+async fn known_to_parent_differ(
+    of: &ImmutableRef,
+    lease: &Lease,
+    backends: &LayerBackends,
+    options: &DiffOptions,
+) -> Result<Option<Layer>> {
+    let Some(parent_differ) = &backends.parent_differ else { return Ok(None) };
+    of.finalize().await?;
+    let known = parent_differ.compare_with_parent(lease, &of.snapshot_key(), options).await?;
+    Ok(match known {
+        Some(ParentDiff { diff_id, blob: Some(blob) }) => Some(Layer::new(blob, diff_id)),
+        // Without a blob there is nothing to give to the ref: the differ makes one.
+        Some(ParentDiff { blob: None, .. }) | None => None,
+    })
+}
+
+async fn compare(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, options: DiffOptions) -> Result<Layer> {
+    let options = options.with_layer_mode(of.layer_mode());
+    let differ = backends.differs.iter().find(|differ| differ.supports(&options));
+    let differ: &dyn Differ = differ.map(AsRef::as_ref).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "find a differ", format_args!("{} of {}", options.compression.compression, of.id()))
+    })?;
+    let parent = of.parent();
+    let lower = match &parent {
+        Some(parent) => parent.mounts().await?,
+        None => Vec::new(),
+    };
+    let upper = of.mounts().await?;
+    // The lease is in the key, so that other processes, and other compressions, have ingests of their own.
+    let key = format!("layer-{}-{}", of.id(), lease.id());
+    differ.diff(lease, &key, &lower, &upper, &options).await
+}

@@ -1,0 +1,188 @@
+//! A tree on a Linux file system.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::file_content::FileContent;
+use super::tree::join;
+use super::{Directory, Error, FileKind, Identity, Metadata, Operation, Tree};
+use crate::content::Content;
+use crate::directory_names::directory_names;
+use crate::tar::Timestamp;
+
+/// Linux's `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`: no attribute and no list of names is longer.
+const XATTR_BYTES: usize = 64 * 1024;
+/// Room for a first try; `security.capability` has at most 24 bytes.
+const SMALL_XATTR_BYTES: usize = 256;
+
+/// A directory of a file system as a [`Tree`].
+///
+/// Everything is opened relative to the directory above it and without following links, so nothing outside the root
+/// can be reached, even while somebody moves directories about.
+#[derive(Debug)]
+pub struct DirectoryTree {
+    root: OwnedFd,
+}
+
+impl DirectoryTree {
+    /// Opens a directory by its path; links in that path are followed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| Error::io(Operation::Open, path.as_os_str().as_bytes(), error))?;
+        Ok(Self { root })
+    }
+
+    /// Uses a directory that is already open for reading.
+    #[must_use]
+    pub fn from_fd(root: OwnedFd) -> Self {
+        Self { root }
+    }
+}
+
+impl Tree for DirectoryTree {
+    fn root(&self) -> Result<Arc<dyn Directory>, Error> {
+        let fd = self.root.try_clone().map_err(|error| Error::io(Operation::Open, b"", error))?;
+        Ok(Arc::new(OpenDirectory { fd, path: Vec::new() }))
+    }
+}
+
+#[derive(Debug)]
+struct OpenDirectory {
+    fd: OwnedFd,
+    path: Vec<u8>,
+}
+
+impl OpenDirectory {
+    fn failed(&self, operation: Operation, name: &[u8], error: impl Into<io::Error>) -> Error {
+        Error::io(operation, &join(&self.path, name), error)
+    }
+
+    fn open(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
+        rustix::fs::openat(&self.fd, OsStr::from_bytes(name), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| self.failed(Operation::Open, name, error))
+    }
+
+    /// A path for the attribute calls, which take no directory: the kernel's own link to the open directory, and the
+    /// name in it, which those calls do not follow. Opening the file instead would fail without read permission, and
+    /// would wake up devices.
+    fn proc_path(&self, name: &[u8]) -> Vec<u8> {
+        [b"/proc/self/fd/", self.fd.as_fd().as_raw_fd().to_string().as_bytes(), b"/", name].concat()
+    }
+}
+
+impl Directory for OpenDirectory {
+    fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        directory_names(&self.fd).map_err(|error| self.failed(Operation::Read, b"", error))
+    }
+
+    fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
+        match rustix::fs::statat(&self.fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(metadata_of(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(self.failed(Operation::Inspect, name, error)),
+        }
+    }
+
+    fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
+        let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        Ok(Arc::new(Self { fd, path: join(&self.path, name) }))
+    }
+
+    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
+        match rustix::fs::readlinkat(&self.fd, OsStr::from_bytes(name), Vec::new()) {
+            Ok(target) => Ok(target.into_bytes()),
+            Err(error) => Err(self.failed(Operation::ReadLink, name, error)),
+        }
+    }
+
+    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
+        // Not to hang, should a pipe have taken the file's place.
+        let fd = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let stat = rustix::fs::fstat(&fd).map_err(|error| self.failed(Operation::Inspect, name, error))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::Changed { path: join(&self.path, name) });
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
+        Ok(Box::new(FileContent::new(File::from(fd), size, allocated < size)))
+    }
+
+    fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.proc_path(name);
+        let (path, key) = (OsStr::from_bytes(&path), OsStr::from_bytes(key));
+        let mut small = [0; SMALL_XATTR_BYTES];
+        match rustix::fs::lgetxattr(path, key, &mut small[..]) {
+            Ok(count) => return Ok(Some(small[..count].to_vec())),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
+            Err(Errno::RANGE) => {}
+            Err(error) => return Err(self.failed(Operation::ReadXattrs, name, error)),
+        }
+        let mut large = vec![0; XATTR_BYTES];
+        match rustix::fs::lgetxattr(path, key, &mut large[..]) {
+            Ok(count) => Ok(Some(large[..count].to_vec())),
+            Err(Errno::NODATA) => Ok(None),
+            Err(error) => Err(self.failed(Operation::ReadXattrs, name, error)),
+        }
+    }
+
+    fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let path = self.proc_path(name);
+        let path = OsStr::from_bytes(&path);
+        let mut small = [0; SMALL_XATTR_BYTES];
+        match rustix::fs::llistxattr(path, &mut small[..]) {
+            Ok(count) => return Ok(split_names(&small[..count])),
+            Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+            Err(Errno::RANGE) => {}
+            Err(error) => return Err(self.failed(Operation::ReadXattrs, name, error)),
+        }
+        let mut large = vec![0; XATTR_BYTES];
+        match rustix::fs::llistxattr(path, &mut large[..]) {
+            Ok(count) => Ok(split_names(&large[..count])),
+            Err(error) => Err(self.failed(Operation::ReadXattrs, name, error)),
+        }
+    }
+}
+
+fn split_names(list: &[u8]) -> Vec<Vec<u8>> {
+    list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+fn metadata_of(stat: &Stat) -> Metadata {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        FileType::CharacterDevice => FileKind::CharDevice,
+        FileType::BlockDevice => FileKind::BlockDevice,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        _ => FileKind::File,
+    };
+    let identity = Identity { device: stat.st_dev, inode: stat.st_ino };
+    let mut metadata = Metadata::new(kind, stat.st_mode & 0o7777, identity);
+    metadata.uid = stat.st_uid;
+    metadata.gid = stat.st_gid;
+    if matches!(kind, FileKind::CharDevice | FileKind::BlockDevice) {
+        metadata.device_major = rustix::fs::major(stat.st_rdev);
+        metadata.device_minor = rustix::fs::minor(stat.st_rdev);
+    }
+    metadata.size = u64::try_from(stat.st_size).unwrap_or_default();
+    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
+    metadata.modified = Timestamp { seconds: stat.st_mtime, nanos };
+    #[allow(clippy::useless_conversion, reason = "32 bits wide on some processors")]
+    let links = u64::from(stat.st_nlink);
+    metadata.links = links;
+    metadata
+}

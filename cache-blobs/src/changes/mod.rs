@@ -1,0 +1,46 @@
+//! What changed between two trees of files.
+//!
+//! [`double_walk`] compares two whole trees as containerd does; [`overlay_upper`] reads the answer off an overlay's
+//! upper directory as BuildKit does. Trees come from directories (`DirectoryTree`, on Linux), from archives and
+//! plain entries ([`MemoryTree`]), and from stacks of overlay directories that nobody mounted ([`Overlay`]).
+//!
+//! ```
+//! use cache_blobs::changes::{ChangeKind, MemoryTree, double_walk};
+//! use cache_blobs::tar::Header;
+//!
+//! let mut upper = MemoryTree::new();
+//! upper.insert(&Header::file("etc/motd", 6), b"hello\n")?;
+//! let changes = double_walk(None, &upper)?.collect::<Result<Vec<_>, _>>()?;
+//! assert_eq!(changes[1].path, b"etc/motd");
+//! assert_eq!(changes[1].kind, ChangeKind::Add);
+//! # Ok::<(), cache_blobs::changes::Error>(())
+//! ```
+
+mod change;
+#[cfg(target_os = "linux")]
+mod directory_tree;
+mod double_walk;
+mod error;
+#[cfg(target_os = "linux")]
+mod file_content;
+mod memory_content;
+mod memory_tree;
+mod metadata;
+mod overlay;
+mod overlay_upper;
+mod same;
+mod tree;
+
+pub use change::{Change, ChangeKind};
+#[cfg(target_os = "linux")]
+pub use directory_tree::DirectoryTree;
+pub use double_walk::{DoubleWalk, double_walk};
+pub use error::{Error, Operation, OverlayFeature};
+pub use memory_tree::MemoryTree;
+pub use metadata::{FileKind, Identity, Metadata};
+pub use overlay::Overlay;
+pub use overlay_upper::{OverlayUpper, overlay_upper};
+pub use tree::{Directory, Tree, TreeEntry, lookup};
+
+pub(crate) use overlay::is_overlay_xattr;
+pub(crate) use same::CAPABILITY;

@@ -1,0 +1,215 @@
+//! The merged view of overlay directories, without a mount.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use super::tree::join;
+use super::{Directory, Error, FileKind, Metadata, OverlayFeature, Tree};
+use crate::content::Content;
+
+/// What overlayfs would show of a stack of its directories: whiteouts applied and hidden.
+///
+/// A directory with a redirect, and the contents of a metadata-only copy, are [`Error::Unsupported`].
+#[derive(Debug)]
+pub struct Overlay {
+    layers: Vec<Arc<dyn Tree>>,
+}
+
+impl Overlay {
+    /// Merges overlay directories, the topmost first. One alone is its own contents without whiteouts.
+    #[must_use]
+    pub fn new(layers: Vec<Arc<dyn Tree>>) -> Self {
+        Self { layers }
+    }
+}
+
+impl Tree for Overlay {
+    fn root(&self) -> Result<Arc<dyn Directory>, Error> {
+        let layers = self.layers.iter().map(|layer| Ok(Part::new(layer.root()?))).collect::<Result<_, Error>>()?;
+        Ok(Arc::new(Merged { path: Vec::new(), parts: layers }))
+    }
+}
+
+/// How a directory of an overlay layer hides what lies below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opacity {
+    /// It adds to what lies below.
+    Transparent,
+    /// It replaces what lies below.
+    Opaque,
+    /// It adds, and whiteouts in it may be files with an `overlay.whiteout` attribute.
+    XattrWhiteouts,
+}
+
+/// Keys and values.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The overlay attributes of a file, without the `trusted.overlay.` or, in a user namespace, `user.overlay.`.
+/// Costs one call for a file that has none.
+fn overlay_xattrs(directory: &dyn Directory, name: &[u8]) -> Result<Pairs, Error> {
+    let mut found = Vec::new();
+    for full in directory.xattr_names(name)? {
+        if let Some(key) = overlay_key(&full) {
+            found.extend(directory.xattr(name, &full)?.map(|value| (key.to_vec(), value)));
+        }
+    }
+    Ok(found)
+}
+
+/// The opacity of the directory `name`. A redirect is refused here, since every user of a directory asks this first.
+pub(super) fn opacity(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Result<Opacity, Error> {
+    let mut opacity = Opacity::Transparent;
+    for (key, value) in overlay_xattrs(directory, name)? {
+        match (key.as_slice(), value.as_slice()) {
+            (b"redirect", value) if !value.is_empty() => {
+                return Err(Error::Unsupported { path: path.to_vec(), feature: OverlayFeature::Redirect });
+            }
+            (b"opaque", b"y") => opacity = Opacity::Opaque,
+            (b"opaque", b"x") if opacity == Opacity::Transparent => opacity = Opacity::XattrWhiteouts,
+            _ => {}
+        }
+    }
+    Ok(opacity)
+}
+
+/// Refuses a regular file whose contents are in another layer.
+pub(super) fn refuse_metacopy(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Result<(), Error> {
+    match overlay_xattrs(directory, name)?.iter().any(|(key, _)| key == b"metacopy") {
+        true => Err(Error::Unsupported { path: path.to_vec(), feature: OverlayFeature::Metacopy }),
+        false => Ok(()),
+    }
+}
+
+fn overlay_key(full: &[u8]) -> Option<&[u8]> {
+    full.strip_prefix(b"trusted.overlay.").or_else(|| full.strip_prefix(b"user.overlay."))
+}
+
+/// Whether an attribute belongs to overlayfs itself.
+pub(crate) fn is_overlay_xattr(key: &[u8]) -> bool {
+    overlay_key(key).is_some()
+}
+
+/// A directory as it is in one layer.
+#[derive(Debug, Clone)]
+struct Part {
+    directory: Arc<dyn Directory>,
+    xattr_whiteouts: bool,
+}
+
+impl Part {
+    fn new(directory: Arc<dyn Directory>) -> Self {
+        Self { directory, xattr_whiteouts: false }
+    }
+
+    fn hides(&self, name: &[u8], metadata: &Metadata) -> Result<bool, Error> {
+        let by_xattr = self.xattr_whiteouts && metadata.kind == FileKind::File && metadata.size == 0;
+        if by_xattr && overlay_xattrs(&*self.directory, name)?.iter().any(|(key, _)| key == b"whiteout") {
+            return Ok(true);
+        }
+        Ok(metadata.is_whiteout())
+    }
+}
+
+/// A directory as it is in all layers that have it, the topmost first.
+#[derive(Debug)]
+struct Merged {
+    path: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+impl Merged {
+    /// The topmost part that has `name`, unless that is a whiteout.
+    fn find(&self, name: &[u8]) -> Result<Option<(usize, Metadata)>, Error> {
+        for (index, part) in self.parts.iter().enumerate() {
+            if let Some(metadata) = part.directory.metadata(name)? {
+                return Ok(if part.hides(name, &metadata)? { None } else { Some((index, metadata)) });
+            }
+        }
+        Ok(None)
+    }
+
+    fn owner(&self, name: &[u8]) -> Result<&Part, Error> {
+        match self.find(name)? {
+            Some((index, _)) => Ok(&self.parts[index]),
+            None => Err(Error::Changed { path: join(&self.path, name) }),
+        }
+    }
+}
+
+impl Directory for Merged {
+    fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        if let [only] = self.parts.as_slice() {
+            let mut names = only.directory.names()?;
+            let mut hidden = Vec::new();
+            for name in &names {
+                let metadata = only.directory.metadata(name)?;
+                hidden.push(metadata.map_or(Ok(true), |metadata| only.hides(name, &metadata))?);
+            }
+            let mut hidden = hidden.into_iter();
+            names.retain(|_| !hidden.next().unwrap_or(true));
+            return Ok(names);
+        }
+        let mut seen: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        for part in &self.parts {
+            for name in part.directory.names()? {
+                let Entry::Vacant(place) = seen.entry(name) else {
+                    continue;
+                };
+                let metadata = part.directory.metadata(place.key())?;
+                let hidden = metadata.map_or(Ok(true), |metadata| part.hides(place.key(), &metadata))?;
+                place.insert(!hidden);
+            }
+        }
+        Ok(seen.into_iter().filter(|(_, shown)| *shown).map(|(name, _)| name).collect())
+    }
+
+    fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
+        Ok(self.find(name)?.map(|(_, metadata)| metadata))
+    }
+
+    fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
+        let path = join(&self.path, name);
+        let mut parts = Vec::new();
+        for part in &self.parts {
+            match part.directory.metadata(name)? {
+                None => continue,
+                Some(metadata) if metadata.is_directory() => {}
+                Some(_) => break,
+            }
+            let opacity = opacity(&*part.directory, name, &path)?;
+            let directory = part.directory.directory(name)?;
+            parts.push(Part { directory, xattr_whiteouts: opacity == Opacity::XattrWhiteouts });
+            if opacity == Opacity::Opaque {
+                break;
+            }
+        }
+        match parts.is_empty() {
+            true => Err(Error::Changed { path }),
+            false => Ok(Arc::new(Self { path, parts })),
+        }
+    }
+
+    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
+        self.owner(name)?.directory.link_target(name)
+    }
+
+    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
+        let part = self.owner(name)?;
+        refuse_metacopy(&*part.directory, name, &join(&self.path, name))?;
+        part.directory.content(name)
+    }
+
+    fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match is_overlay_xattr(key) {
+            true => Ok(None),
+            false => self.owner(name)?.directory.xattr(name, key),
+        }
+    }
+
+    fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let mut names = self.owner(name)?.directory.xattr_names(name)?;
+        names.retain(|key| !is_overlay_xattr(key));
+        Ok(names)
+    }
+}

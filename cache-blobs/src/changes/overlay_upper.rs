@@ -1,0 +1,139 @@
+//! The changes that an overlay's upper directory holds.
+//!
+//! Mirrors: BuildKit `util/overlay` `Changes`.
+
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+use super::overlay::{Opacity, opacity, refuse_metacopy};
+use super::same::is_same;
+use super::tree::{join, sorted_entries};
+use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Overlay, Tree, TreeEntry};
+
+/// Finds what changed by looking at the upper directory only; the result equals that of
+/// [`double_walk`](super::double_walk()) on the mounted overlay, but costs no look at what did not change.
+///
+/// `base` is what lies below: a mounted lower directory, or an [`Overlay`] of the lower directories. `upper` is the
+/// bare upper directory, with its whiteouts.
+///
+/// Like BuildKit, and unlike the double walk, it does not report a file that overlayfs copied up without any change,
+/// not even when the copy has got other names: the result has them as files of their own.
+///
+/// # Errors
+/// When a root cannot be opened. The iterator gives [`Error::Unsupported`] for renamed directories and metadata-only
+/// copies; fall back to the double walk of a mounted overlay then.
+pub fn overlay_upper(base: &dyn Tree, upper: &Arc<dyn Tree>) -> Result<OverlayUpper, Error> {
+    let view = Overlay::new(vec![Arc::clone(upper)]).root()?;
+    let level = Level {
+        path: Vec::new(),
+        entries: sorted_entries(&upper.root()?)?.into_iter(),
+        view,
+        base: Some(base.root()?),
+    };
+    Ok(OverlayUpper { levels: vec![level], nested: None, failed: false })
+}
+
+/// Iterator over the changes in an upper directory.
+#[derive(Debug)]
+pub struct OverlayUpper {
+    levels: Vec<Level>,
+    /// The walk of an opaque directory, which takes the place of that directory's own level.
+    nested: Option<DoubleWalk>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Level {
+    path: Vec<u8>,
+    /// As the upper directory has them, whiteouts included.
+    entries: IntoIter<TreeEntry>,
+    /// The same directory without whiteouts.
+    view: Arc<dyn Directory>,
+    /// What lies below, where that is a directory.
+    base: Option<Arc<dyn Directory>>,
+}
+
+impl OverlayUpper {
+    fn advance(&mut self) -> Result<Option<Change>, Error> {
+        loop {
+            match self.nested.as_mut().map(Iterator::next) {
+                Some(Some(change)) => return change.map(Some),
+                Some(None) => self.nested = None,
+                None => {}
+            }
+            let Some(level) = self.levels.last_mut() else {
+                return Ok(None);
+            };
+            let Some(entry) = level.entries.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let path = join(&level.path, &entry.name);
+            let below = level.base.as_ref().map(|base| base.metadata(&entry.name)).transpose()?.flatten();
+            if entry.metadata.is_whiteout() {
+                match below {
+                    Some(_) => return Ok(Some(Change::deleted(path))),
+                    None => continue,
+                }
+            }
+            let lower = below.zip(level.base.clone()).map(|(metadata, directory)| TreeEntry {
+                directory,
+                name: entry.name.clone(),
+                metadata,
+            });
+            if entry.metadata.kind == FileKind::File {
+                refuse_metacopy(&*entry.directory, &entry.name, &path)?;
+            }
+            let opacity = match entry.metadata.is_directory() {
+                true => Some(opacity(&*entry.directory, &entry.name, &path)?),
+                false => None,
+            };
+            // Contents and attributes are read through the view, so that overlay's own attributes stay hidden.
+            let shown = TreeEntry { directory: Arc::clone(&level.view), ..entry.clone() };
+            let kind = match &lower {
+                None => Some(ChangeKind::Add),
+                Some(lower) if is_same(&path, lower, &shown)? => None,
+                Some(_) => Some(ChangeKind::Modify),
+            };
+            if let Some(opacity) = opacity {
+                self.descend(opacity, path.clone(), &entry, &shown, lower.as_ref())?;
+            }
+            if let Some(kind) = kind {
+                return Ok(Some(Change::present(kind, path, shown)));
+            }
+        }
+    }
+
+    fn descend(
+        &mut self,
+        opacity: Opacity,
+        path: Vec<u8>,
+        entry: &TreeEntry,
+        shown: &TreeEntry,
+        lower: Option<&TreeEntry>,
+    ) -> Result<(), Error> {
+        let view = shown.open()?;
+        let base = lower.filter(|lower| lower.metadata.is_directory()).map(TreeEntry::open).transpose()?;
+        if opacity == Opacity::Opaque && lower.is_some() {
+            self.nested = Some(DoubleWalk::of(path, base.as_ref(), Some(&view))?);
+        } else {
+            let entries = sorted_entries(&entry.open()?)?.into_iter();
+            self.levels.push(Level { path, entries, view, base });
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for OverlayUpper {
+    type Item = Result<Change, Error>;
+
+    /// Ends after the first error.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let change = self.advance().transpose();
+        self.failed = matches!(change, Some(Err(_)));
+        change
+    }
+}

@@ -1,0 +1,7 @@
+//! The differ: two snapshots become a layer.
+
+mod tree_differ;
+mod upperdir;
+
+pub use tree_differ::{Difference, DifferPath, FoundBy, TreeDiffer};
+pub use upperdir::{Upperdir, upperdir};

@@ -1,0 +1,271 @@
+//! The differ that reads trees and packs what changed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_core::ports::{
+    Access, Begun, ContentStore, DiffOptions, Differ, Expected, Ingest, LayerMode, Lease, Mount, MountedTree, Mounter,
+    Pool, Start,
+};
+use cache_core::{Error, ErrorKind, Layer, Result};
+
+use rustix::fs::{Mode, OFlags, openat};
+
+use crate::changes::{self, DirectoryTree, MemoryTree, Operation, Overlay, Tree, double_walk, overlay_upper};
+use crate::codec::Codecs;
+use crate::differ::upperdir::{Upperdir, upperdir};
+use crate::failure::{layer_failure, tree_failure};
+use crate::layer::{self, LayerOptions, LayerReport, write_layer};
+use crate::pack::{Budget, PackOptions, PackWriter, Packed, pack};
+
+/// How a [`TreeDiffer`] finds what changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DifferPath {
+    /// By the upperdir where the mounts differ in one, else, or where that fails, by the double walk.
+    #[default]
+    Auto,
+    /// By the upperdir alone; anything else is an error. BuildKit has this as `BUILDKIT_DEBUG_FORCE_OVERLAY_DIFF=1`, and hides
+    /// why it failed.
+    OverlayOnly,
+    /// By the double walk alone.
+    WalkingOnly,
+}
+
+/// How a difference was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FoundBy {
+    /// By reading an upperdir.
+    Upperdir,
+    /// By comparing two trees.
+    DoubleWalk,
+}
+
+/// A packed difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The layer.
+    pub layer: Layer,
+    /// Length of its uncompressed stream in bytes.
+    pub uncompressed_bytes: u64,
+    /// How it was found.
+    pub found_by: FoundBy,
+    /// What the trees hold and the layer does not.
+    pub report: LayerReport,
+}
+
+/// Compares snapshots of this machine and packs the difference: by reading an overlay's upperdir where the mounts differ in
+/// one, by walking both trees else. Upperdirs are read without mounting anything.
+///
+/// Mirrors: BuildKit `cache/blobs_linux.go` and containerd `plugins/diff/walking`.
+#[derive(Clone, Debug)]
+pub struct TreeDiffer {
+    content: Arc<dyn ContentStore>,
+    mounter: Arc<dyn Mounter>,
+    pool: Arc<dyn Pool>,
+    codecs: Codecs,
+    budget: Arc<Budget>,
+    path: DifferPath,
+}
+
+impl TreeDiffer {
+    /// A differ that writes to `content`, mounts through `mounter` and packs within `budget`.
+    pub fn new(
+        content: Arc<dyn ContentStore>,
+        mounter: Arc<dyn Mounter>,
+        pool: Arc<dyn Pool>,
+        codecs: Codecs,
+        budget: Arc<Budget>,
+    ) -> Self {
+        Self { content, mounter, pool, codecs, budget, path: DifferPath::Auto }
+    }
+
+    /// The same, finding what changed by `path`.
+    #[must_use]
+    pub fn with_path(mut self, path: DifferPath) -> Self {
+        self.path = path;
+        self
+    }
+
+    /// As [`Differ::diff`], and tells how it was found and what was left out.
+    ///
+    /// # Errors
+    /// As [`Differ::diff`].
+    ///
+    /// # Cancel safety
+    /// As [`Differ::diff`].
+    pub async fn compare(
+        &self,
+        lease: &Lease,
+        key: &str,
+        lower: &[Mount],
+        upper: &[Mount],
+        options: &DiffOptions,
+    ) -> Result<Difference> {
+        if options.layer_mode != LayerMode::Linux {
+            return Err(Error::new(ErrorKind::Unsupported, "write a Windows layer of", key));
+        }
+        let call = Call { lease, key, lower, upper, options };
+        let upperdir = if self.path == DifferPath::WalkingOnly { None } else { upperdir(lower, upper) };
+        let outcome = match (self.path, upperdir) {
+            (DifferPath::OverlayOnly, None) => {
+                return Err(Error::new(ErrorKind::Unsupported, "find the upperdir of", key)
+                    .with_source("the mounts do not differ in one upperdir"));
+            }
+            (_, None) => self.pack_trees(&call).await.map(|packed| (FoundBy::DoubleWalk, packed)),
+            (path, Some(upperdir)) => match self.pack_upperdir(&call, upperdir).await {
+                Err(Failure::Trees(error)) if path == DifferPath::Auto => {
+                    tracing::warn!(key, %error, "the upperdir cannot be read as one, so both trees are compared");
+                    self.pack_trees(&call).await.map(|packed| (FoundBy::DoubleWalk, packed))
+                }
+                outcome => outcome.map(|packed| (FoundBy::Upperdir, packed)),
+            },
+        };
+        let (found_by, packed) = outcome.map_err(Failure::into_inner)?;
+        Ok(Difference {
+            layer: packed.layer(),
+            uncompressed_bytes: packed.uncompressed_bytes,
+            found_by,
+            report: packed.produced,
+        })
+    }
+
+    async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<Packed<LayerReport>, Failure> {
+        let (key, options) = (call.key.to_owned(), call.layer_options());
+        self.pack(call, move |out| {
+            let open = |path: &std::path::PathBuf| DirectoryTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
+            let lowers = upperdir.lowers.iter().map(open).collect::<Result<Vec<_>, _>>();
+            let trees = lowers.and_then(|lowers| Ok((Overlay::new(lowers), open(&upperdir.upper)?)));
+            let (base, upper) = trees.map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
+            // What the upperdir shows is its view, so parents of changes are looked up there.
+            let view = Overlay::new(vec![Arc::clone(&upper)]);
+            let changes = match upperdir.lowers.is_empty() {
+                true => Box::new(double_walk(None, &view).map_err(|error| Failure::Trees(tree_failure(&key, error)))?)
+                    as Box<dyn Iterator<Item = _>>,
+                false => Box::new(
+                    overlay_upper(&base, &upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?,
+                ),
+            };
+            written(&key, write_layer(changes, &view, out, options))
+        })
+        .await
+    }
+
+    async fn pack_trees(&self, call: &Call<'_>) -> Result<Packed<LayerReport>, Failure> {
+        let (key, options) = (call.key.to_owned(), call.layer_options());
+        let lower = self.mounted(call.lower).await?;
+        let upper = self.mounted(call.upper).await?;
+        self.pack(call, move |out| {
+            let trees = opened(lower.as_deref()).and_then(|lower| Ok((lower, opened(upper.as_deref())?)));
+            let (lower, upper) = trees.map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
+            let upper = upper.unwrap_or_else(|| Box::new(MemoryTree::new()));
+            let changes = double_walk(lower.as_deref(), &*upper)
+                .map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
+            written(&key, write_layer(changes, &*upper, out, options))
+        })
+        .await
+    }
+
+    async fn mounted(&self, mounts: &[Mount]) -> Result<Option<Arc<dyn MountedTree>>> {
+        if mounts.is_empty() { Ok(None) } else { self.mounter.mount(mounts, Access::ReadOnly).await.map(Some) }
+    }
+
+    async fn pack<F>(&self, call: &Call<'_>, produce: F) -> Result<Packed<LayerReport>, Failure>
+    where
+        F: FnOnce(&mut PackWriter) -> Result<LayerReport, Failure> + Send + 'static,
+    {
+        let codec = self.codecs.of(&call.options.compression.compression)?;
+        let pack_options = PackOptions::default().with_level(call.options.compression.level);
+        let ingest = self.begin(call).await?;
+        pack(&self.budget, &self.pool, &*codec, ingest, pack_options, produce).await
+    }
+
+    async fn begin(&self, call: &Call<'_>) -> Result<Box<dyn Ingest>> {
+        match self.content.begin(call.lease, call.key, Expected::UNKNOWN, Start::Fresh).await? {
+            Begun::Started(ingest) => Ok(ingest),
+            Begun::AlreadyThere(_) => Err(Error::new(ErrorKind::Invalid, "begin ingest", call.key)
+                .with_source("the store has a blob of which nothing was said")),
+        }
+    }
+}
+
+/// The arguments of one call.
+struct Call<'a> {
+    lease: &'a Lease,
+    key: &'a str,
+    lower: &'a [Mount],
+    upper: &'a [Mount],
+    options: &'a DiffOptions,
+}
+
+impl Call<'_> {
+    fn layer_options(&self) -> LayerOptions {
+        let options = LayerOptions::default().with_xattrs(self.options.xattrs);
+        match self.options.epoch {
+            Some(epoch) => options.with_epoch(epoch.unix_seconds()),
+            None => options,
+        }
+    }
+}
+
+/// Why a path to the layer failed.
+enum Failure {
+    /// The trees could not be read this way; another way may do.
+    Trees(Error),
+    /// Nothing would help: the store, the codec or the caller.
+    Final(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Failure {
+    fn into_inner(self) -> Error {
+        match self {
+            Self::Trees(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+fn written<W>(key: &str, outcome: Result<(W, LayerReport), layer::Error>) -> Result<LayerReport, Failure> {
+    match outcome {
+        Ok((_, report)) => Ok(report),
+        Err(error @ layer::Error::Changes(_)) => Err(Failure::Trees(layer_failure(key, error))),
+        Err(error) => Err(Failure::Final(layer_failure(key, error))),
+    }
+}
+
+fn opened(tree: Option<&dyn MountedTree>) -> Result<Option<Box<dyn Tree>>, changes::Error> {
+    let Some(tree) = tree else { return Ok(None) };
+    // A mount's own handle may only name the tree; reading it takes one of its own.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(tree.directory(), ".", flags, Mode::empty())
+        .map_err(|error| changes::Error::io(Operation::Open, b"", error))?;
+    Ok(Some(Box::new(DirectoryTree::from_fd(root))))
+}
+
+#[async_trait]
+impl Differ for TreeDiffer {
+    fn supports(&self, options: &DiffOptions) -> bool {
+        let codec = self.codecs.of(&options.compression.compression);
+        options.layer_mode == LayerMode::Linux && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
+    }
+
+    async fn diff(
+        &self,
+        lease: &Lease,
+        key: &str,
+        lower: &[Mount],
+        upper: &[Mount],
+        options: &DiffOptions,
+    ) -> Result<Layer> {
+        let difference = self.compare(lease, key, lower, upper, options).await?;
+        if !difference.report.is_complete() {
+            tracing::debug!(key, report = ?difference.report, "the layer does not hold all that the tree does");
+        }
+        Ok(difference.layer)
+    }
+}

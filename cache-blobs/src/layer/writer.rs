@@ -1,0 +1,182 @@
+//! From changes to the archive of a layer.
+//!
+//! Mirrors: containerd `pkg/archive` `ChangeWriter`.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+
+use super::whiteout::whiteout;
+use super::{Error, LayerOptions, LayerReport, XattrPolicy};
+use crate::changes::{
+    self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr, lookup,
+};
+use crate::tar::{Header, Kind, Timestamp, Writer};
+
+/// Writes all `changes` of `upper` as one layer, and tells what it left out. `out` is not flushed.
+///
+/// # Errors
+/// The first error of the changes, of the tree, or of `out`.
+pub fn write_layer<W: Write>(
+    changes: impl IntoIterator<Item = Result<Change, changes::Error>>,
+    upper: &dyn Tree,
+    out: W,
+    options: LayerOptions,
+) -> Result<(W, LayerReport), Error> {
+    let mut writer = LayerWriter::new(upper, out, options);
+    for change in changes {
+        writer.write(&change?)?;
+    }
+    writer.finish()
+}
+
+/// Writes the changes of a tree, in the order in which they come, as one layer.
+///
+/// It adds what a layer needs besides: the parents of each change, once and before it, and the other names of a
+/// changed file that has several.
+#[derive(Debug)]
+pub struct LayerWriter<'a, W> {
+    upper: &'a dyn Tree,
+    archive: Writer<W>,
+    options: LayerOptions,
+    report: LayerReport,
+    /// Directories that the archive already has.
+    directories: HashSet<Vec<u8>>,
+    /// The first name written of each file with several.
+    written: HashMap<Identity, Vec<u8>>,
+    /// Unchanged names that came before any changed name of the same file.
+    waiting: HashMap<Identity, Vec<Vec<u8>>>,
+}
+
+impl<'a, W: Write> LayerWriter<'a, W> {
+    /// Writes to `out` what changed in `upper`.
+    pub fn new(upper: &'a dyn Tree, out: W, options: LayerOptions) -> Self {
+        Self {
+            upper,
+            archive: Writer::new(out),
+            options,
+            report: LayerReport::default(),
+            directories: HashSet::new(),
+            written: HashMap::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Writes one change.
+    ///
+    /// # Errors
+    /// [`Error::Changes`] when the tree cannot be read, [`Error::Archive`] when the archive cannot be written. The
+    /// layer is unusable afterwards.
+    pub fn write(&mut self, change: &Change) -> Result<(), Error> {
+        match &change.entry {
+            None => {
+                self.add_parents(&change.path)?;
+                Ok(self.archive.append_header(&whiteout(&change.path))?)
+            }
+            Some(entry) => self.write_entry(change.kind, &change.path, entry),
+        }
+    }
+
+    /// Ends the archive; gives the underlying writer, and what was left out.
+    ///
+    /// # Errors
+    /// [`Error::Archive`].
+    pub fn finish(self) -> Result<(W, LayerReport), Error> {
+        Ok((self.archive.finish()?, self.report))
+    }
+
+    fn write_entry(&mut self, kind: ChangeKind, path: &[u8], entry: &TreeEntry) -> Result<(), Error> {
+        let Some(archive_kind) = entry.metadata.kind.in_archive() else {
+            if kind != ChangeKind::Unmodified {
+                self.report.sockets.add(path);
+            }
+            return Ok(());
+        };
+        let mut more_names = Vec::new();
+        let mut first_name = None;
+        if entry.metadata.is_hard_linked() {
+            let identity = entry.metadata.identity;
+            first_name = self.written.get(&identity).cloned();
+            if first_name.is_none() {
+                if kind == ChangeKind::Unmodified {
+                    self.waiting.entry(identity).or_default().push(path.to_vec());
+                    return Ok(());
+                }
+                self.written.insert(identity, path.to_vec());
+                more_names = self.waiting.remove(&identity).unwrap_or_default();
+            }
+        } else if kind == ChangeKind::Unmodified {
+            return Ok(());
+        }
+        let header = self.header(archive_kind, path, entry)?;
+        self.add_parents(path)?;
+        match first_name {
+            Some(first) => self.archive.append_header(&link_to(&header, path, &first))?,
+            None if entry.metadata.kind == FileKind::File && header.size > 0 => {
+                self.archive.append_content(&header, &mut *entry.content()?)?;
+            }
+            None => self.archive.append_header(&header)?,
+        }
+        if archive_kind == Kind::Directory {
+            self.directories.insert(path.to_vec());
+        }
+        for name in more_names {
+            self.add_parents(&name)?;
+            self.archive.append_header(&link_to(&header, &name, path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the directories above `path` that the archive does not have yet, topmost first.
+    fn add_parents(&mut self, path: &[u8]) -> Result<(), Error> {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
+        // The archive has all parents of a directory that it has, so the search goes upwards and stops early.
+        let missing: Vec<usize> =
+            slashes.rev().take_while(|slash| !self.directories.contains(&path[..*slash])).collect();
+        for slash in missing.into_iter().rev() {
+            let parent = &path[..slash];
+            let entry = lookup(self.upper, parent)?.filter(|entry| entry.metadata.is_directory());
+            let entry = entry.ok_or_else(|| changes::Error::Changed { path: parent.to_vec() })?;
+            let header = self.header(Kind::Directory, parent, &entry)?;
+            self.archive.append_header(&header)?;
+            self.directories.insert(parent.to_vec());
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, kind: Kind, path: &[u8], entry: &TreeEntry) -> Result<Header, Error> {
+        let metadata = &entry.metadata;
+        let seconds = metadata.modified.seconds;
+        let seconds = self.options.epoch.map_or(seconds, |epoch| seconds.min(epoch));
+        let mut header = Header::new(kind, path)
+            .with_mode(metadata.mode)
+            .with_owner(metadata.uid.into(), metadata.gid.into())
+            .with_device(metadata.device_major, metadata.device_minor)
+            .with_modified(Timestamp::from_seconds(seconds));
+        match kind {
+            Kind::File => header.size = metadata.size,
+            Kind::Symlink => header.link = entry.link_target()?,
+            _ => {}
+        }
+        for name in entry.xattr_names()? {
+            let keep = name == CAPABILITY || (self.options.xattrs == XattrPolicy::All && !is_overlay_xattr(&name));
+            if keep {
+                // containerd does not write an empty capability, which means the same as none.
+                let value = entry.xattr(&name)?.filter(|value| name != CAPABILITY || !value.is_empty());
+                header.xattrs.extend(value.map(|value| (name, value)));
+            } else if !is_overlay_xattr(&name) {
+                self.report.xattrs.entry(name).or_default().add(path);
+            }
+        }
+        Ok(header)
+    }
+}
+
+/// The same file under another name; containerd keeps everything but the size.
+fn link_to(header: &Header, path: &[u8], first: &[u8]) -> Header {
+    let mut link = header.clone();
+    link.kind = Kind::HardLink;
+    link.path = path.to_vec();
+    link.link = first.to_vec();
+    link.size = 0;
+    link
+}

@@ -1,0 +1,97 @@
+//! What dropped handles leave to be done.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::cache::core::Core;
+use crate::cache::record::Record;
+use crate::error::{ErrorKind, Result};
+use crate::timestamp::Timestamp;
+
+/// Drop calls no backend; it notes here what the manager's next operation does. Bounded by the number of records.
+#[derive(Debug, Default)]
+pub(super) struct Deferred {
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    used: BTreeMap<String, Uses>,
+    /// The writer that gave a record up, by the record's id.
+    discarded: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Uses {
+    count: u64,
+    last: Timestamp,
+}
+
+impl Deferred {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last handle of the record `id` was dropped at `time`.
+    pub(super) fn used(&self, id: &str, time: Timestamp) {
+        let mut notes = self.notes();
+        let uses = notes.used.entry(id.to_owned()).or_insert(Uses { count: 0, last: time });
+        uses.count += 1;
+        uses.last = uses.last.max(time);
+    }
+
+    /// `writer` does not want the record `id` any more, which may be half made.
+    pub(super) fn discard(&self, id: &str, writer: &str) {
+        self.notes().discarded.insert(id.to_owned(), writer.to_owned());
+    }
+}
+
+impl Core {
+    /// Does what dropped handles left. What fails is logged: it concerns no caller, and recovery or pruning does it later.
+    pub(super) async fn settle(&self) {
+        let discarded = self.deferred.notes().discarded.clone();
+        for (id, writer) in discarded {
+            match self.discard(&id, &writer).await {
+                Ok(Discarded::NotYet) => continue,
+                Ok(Discarded::Done) => {}
+                Err(error) => tracing::warn!(id, %error, "a discarded ref could not be removed"),
+            }
+            self.deferred.notes().discarded.remove(&id);
+        }
+        let used = mem::take(&mut self.deferred.notes().used);
+        for (id, uses) in used {
+            match self.note_uses(&id, uses).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    tracing::warn!(id, %error, "the last use of a ref could not be noted");
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn discard(&self, id: &str, writer: &str) -> Result<Discarded> {
+        let Some(alone) = self.alone(id).await? else {
+            // A mounted tree may still hold it here. In another process, somebody took it over.
+            return Ok(if self.is_live(id) { Discarded::NotYet } else { Discarded::Done });
+        };
+        if alone.record().await?.is_none_or(|record| record.writer == writer) {
+            alone.remove().await?;
+        }
+        Ok(Discarded::Done)
+    }
+
+    async fn note_uses(&self, id: &str, uses: Uses) -> Result<()> {
+        let note = |record: &mut Record| {
+            record.usage_count = record.usage_count.saturating_add(uses.count);
+            record.last_used_at = record.last_used_at.max(Some(uses.last));
+            Ok(())
+        };
+        self.records.update(id, note).await.map(drop)
+    }
+}
+
+enum Discarded {
+    Done,
+    NotYet,
+}

@@ -1,0 +1,229 @@
+//! Promises that an implementation can break.
+
+/// One broken promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// None: everything is delegated as it is.
+    None,
+
+    // Ingesters and export targets.
+    /// The empty key or name is accepted.
+    AcceptsEmptyKey,
+    /// A dead lease is accepted, when an ingest begins and when it commits.
+    AcceptsDeadLease,
+    /// The lease of another manager is accepted.
+    AcceptsForeignLease,
+    /// A key can have two writers.
+    AllowsSecondWriter,
+    /// Content that exists is written again as if it did not.
+    OverlooksExistingContent,
+    /// A begin that is dropped holds its key for ever.
+    DroppedBeginHoldsKey,
+    /// A commit that is dropped holds its key for ever.
+    DroppedCommitHoldsKey,
+    /// A writer that is dropped holds its key for ever.
+    DroppedWriterHoldsKey,
+    /// A writer that is dropped commits what it has.
+    DroppedWriterCommits,
+    /// Keys or names that differ in case are one.
+    FoldsCaseOfKeys,
+    /// What is expected at the beginning is not verified at the end.
+    ForgetsWhatBeginExpected,
+    /// The digest that a commit expects is not verified.
+    IgnoresDigestOfCommit,
+    /// Every commit says that its blob is new.
+    SaysNewAlways,
+    /// No blob gets the labels of its commit.
+    ForgetsLabelsOfCommit,
+    /// Labels out of bounds are dropped in silence at the commit.
+    DropsLongLabels,
+    /// The empty blob is refused.
+    RefusesEmptyBlob,
+    /// Blobs are hashed by SHA-256 alone.
+    KnowsOnlySha256,
+    /// A commit leaves an ingest under its key.
+    CommitLeavesIngest,
+    /// Bytes are visible as soon as they are written.
+    VisibleBeforeCommit,
+    /// The offset of a writer is always zero.
+    OffsetStandsStill,
+    /// An abort of a writer keeps the bytes.
+    AbortKeepsBytes,
+    /// An abort of a writer commits the bytes.
+    AbortCommits,
+    /// An abort by key answers that there was an ingest.
+    AbortSaysYesAlways,
+    /// A resumed ingest begins at zero.
+    ResumeForgetsOffset,
+    /// A resumed ingest continues what was kept for another blob.
+    ResumesAnything,
+    /// A fresh ingest continues what was kept.
+    FreshStartResumes,
+    /// A lease holds neither the ingest nor the blob that is made under it.
+    LeaseNotAttached,
+    /// One ingest is not listed.
+    OmitsIngest,
+
+    // Providers, readers and managers of content.
+    /// What is not there opens as an empty blob.
+    OpensAnything,
+    /// A blob opens only for a descriptor with its size.
+    NeedsSizeToOpen,
+    /// The last byte of every range is missing.
+    TruncatesReads,
+    /// Every range is read from the beginning.
+    ReadsFromBeginning,
+    /// A reader opens its blob again for every read.
+    ReaderDiesWithBlob,
+    /// The size of every reader is zero.
+    ReaderSizeIsZero,
+    /// Readers name a local file that holds something else.
+    NamesAnotherFile,
+    /// The info of a blob has no labels.
+    InfoForgetsLabels,
+    /// A change of labels removes all others.
+    ChangeReplacesAllLabels,
+    /// A change of labels that is refused has made part of itself.
+    ChangesLabelsOneByOne,
+    /// Labels of what is not there are changed with success.
+    ChangesLabelsOfNothing,
+    /// One blob is not listed.
+    OmitsBlob,
+
+    // Metadata stores.
+    /// Every record has the same revision.
+    RevisionStandsStill,
+    /// Revisions fall.
+    RevisionCountsDown,
+    /// No record tells its index entries.
+    ForgetsIndexEntries,
+    /// A put leaves the earlier index entries.
+    PutKeepsIndexEntries,
+    /// Long values are cut.
+    CutsValues,
+    /// Values that are no text are changed.
+    ValuesAreText,
+    /// Every precondition holds.
+    IgnoresPreconditions,
+    /// Preconditions see only what was before the batch.
+    ChecksBeforeBatch,
+    /// Every value may be taken any number of times.
+    IgnoresUniqueness,
+    /// Unique values exclude only each other.
+    UniquenessForgetsShared,
+    /// A deletion does nothing.
+    DeletesNoRecord,
+    /// A deletion of what is not there is refused.
+    DeleteNeedsRecord,
+    /// The changes of a batch are made one by one until one is refused.
+    BatchNotAtomic,
+    /// The changes of a batch are made in the other order.
+    BatchBackwards,
+    /// A batch without changes is refused.
+    RefusesEmptyBatch,
+    /// A refusal names no key.
+    RefusalNamesNoKey,
+    /// Some characters of a prefix mean any others.
+    PrefixesArePatterns,
+    /// A prefix finds only the value that it is.
+    PrefixMeansExact,
+    /// A value finds also those that start with it.
+    ExactMeansPrefix,
+    /// One record is not found.
+    OmitsFound,
+    /// What is found is not sorted.
+    FindsUnsorted,
+    /// What is found is told twice.
+    FindsTwice,
+
+    // Fetchers and resolvers.
+    /// A reader gives nothing after the first stream.
+    ReadsOnce,
+    /// A name that is not there resolves all the same.
+    ResolvesAnything,
+    /// A name resolves to a descriptor without a size.
+    ResolvesWithoutSize,
+
+    // Collectors.
+    /// Nothing is ever freed.
+    CollectsNothing,
+    /// What is leased is freed too; see [`Faulty::overlooking`](crate::conformance::Faulty::overlooking).
+    CollectsLeased,
+    /// One blob more is counted than was freed.
+    CountsOneMore,
+
+    // Locks.
+    /// Every holder is a shared one.
+    LocksOnlyShared,
+    /// Every holder is an exclusive one.
+    LocksOnlyExclusive,
+    /// No guard lets go.
+    NeverUnlocks,
+    /// A wait ends at once, with a guard of nothing.
+    AcquireDoesNotWait,
+    /// A wait that is dropped bars all later ones.
+    DroppedWaitHolds,
+
+    // Image stores.
+    /// A create replaces the name that there is.
+    CreateReplaces,
+    /// A created name is not kept.
+    NamesAreLost,
+    /// An update creates the name that is not there.
+    UpdateCreates,
+    /// An update creates the name again.
+    UpdateCreatesAnew,
+    /// An update keeps the earlier labels.
+    UpdateKeepsLabels,
+    /// Names lose the annotations of their target.
+    ForgetsTargetFields,
+    /// A target that is not there can be named.
+    NamesWhatIsMissing,
+    /// A name that is not there is found all the same.
+    FindsAnyName,
+    /// A deleted name lives on.
+    DeletesNoName,
+    /// Names are not listed in their order.
+    ListsUnsorted,
+    /// One name is not listed.
+    OmitsName,
+
+    // Lease managers.
+    /// Leases without a wanted name have the same one.
+    FreshLeasesShareAName,
+    /// A wanted name that is taken gives the lease that has it.
+    GivesNamesTwice,
+    /// Every lease is permanent.
+    ForgetsLeaseKind,
+    /// No lease has labels.
+    ForgetsLeaseLabels,
+    /// No lease expires.
+    ForgetsExpiry,
+    /// Every lease expires.
+    ExpiresAlways,
+    /// A renewal changes nothing.
+    RenewsNothing,
+    /// What is not there is found all the same.
+    FindsAnyLease,
+    /// No lease is found by its name.
+    FindsNoLease,
+    /// The first of the resources is not attached.
+    AttachOmitsOne,
+    /// Resources are attached to every lease.
+    AttachesToEveryLease,
+    /// Detaching one resource detaches all.
+    DetachesEverything,
+    /// One resource is not told.
+    OmitsResource,
+    /// A deleted lease lives on.
+    DeletesNoLease,
+    /// A deletion answers that there was something.
+    DeleteSaysYesAlways,
+    /// Leases that ended are listed.
+    ListsDeadLeases,
+    /// One lease is not listed.
+    OmitsLease,
+    /// An abandoned lease lives on.
+    AbandonsNothing,
+}

@@ -1,0 +1,48 @@
+//! Suites that say whether an implementation keeps the contract of its port.
+//!
+//! Every suite has one macro, its entry point, which takes a factory of fresh subjects and makes one `#[test]` of every
+//! check. The checks are public functions too, and each suite lists its own in `CHECKS`. They are futures that any
+//! executor can poll, and report a broken promise as a [`Violation`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use cache_core::conformance::{SuiteClock, content::ContentSubject};
+//! use cache_core::memory::{ManualClock, Memory};
+//!
+//! fn my_store() -> ContentSubject {
+//!     let clock = Arc::new(ManualClock::default());
+//!     let memory = Memory::new(clock.clone());
+//!     ContentSubject::new(memory.content, memory.leases, SuiteClock::Manual(clock))
+//! }
+//!
+//! cache_core::content_conformance!(my_store);
+//! # fn main() {}
+//! ```
+//!
+//! [`Faulty`] breaks one promise of an implementation at a time. The tests of this crate prove with it that every check
+//! can fail.
+
+mod blob;
+mod check;
+mod clock;
+mod executor;
+mod patience;
+mod require;
+mod sample;
+#[macro_use]
+mod suite;
+
+pub mod collector;
+pub mod content;
+pub mod export;
+mod faulty;
+pub mod fetch;
+pub mod image;
+pub mod lease;
+pub mod lock;
+pub mod metadata;
+
+pub use check::{Check, Outcome, Unmet, Violation};
+pub use clock::SuiteClock;
+pub use executor::block_on;
+pub use faulty::{Fault, Faulty};

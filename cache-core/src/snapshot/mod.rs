@@ -1,0 +1,33 @@
+//! Snapshotters that keep their trees in directories: `overlayfs` and `native`, over rows that a store keeps.
+//!
+//! A snapshotter here is two halves. [`SnapshotRows`] knows which snapshots there are, under which lease, and moves a
+//! finished tree to its place in the same step in which the row appears; a store implements it. [`DirectorySnapshotter`] knows
+//! what lies in a tree and how it is mounted, in two ways:
+//!
+//! - **overlayfs**: a snapshot's directory holds `fs`, the changes over its parents, and `work`. Needs the right to mount.
+//! - **native**: a snapshot's directory is a whole copy, sharing blocks where the file system has reflinks. Needs no rights.
+//!
+//! [`DirectorySnapshotter::auto`] picks the better one that works on this machine. Linux only.
+
+mod auto;
+mod copy;
+mod descend;
+mod durability;
+mod memory_rows;
+mod native;
+mod overlay_options;
+mod overlayfs;
+mod rows;
+mod scratch;
+mod snapshotter;
+mod tree_removal;
+mod usage;
+
+pub use auto::overlayfs_works;
+pub use durability::Durability;
+pub use memory_rows::MemoryRows;
+pub use native::{NativeOptions, Ownership};
+pub use overlayfs::OverlayfsOptions;
+pub use rows::{NewSnapshot, SnapshotRow, SnapshotRows};
+pub use scratch::ScratchTree;
+pub use snapshotter::DirectorySnapshotter;

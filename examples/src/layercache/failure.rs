@@ -1,0 +1,102 @@
+//! How the tool ends when it cannot do what it was asked.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why the tool ends without success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The arguments are wrong: exit code 2.
+    Usage(String),
+    /// The work failed: exit code 1.
+    Work { what: String, source: Option<Box<dyn Error + Send + Sync>> },
+    /// The work was done and found damage, which is printed already: exit code 1.
+    Found,
+}
+
+impl Failure {
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::Usage(what.into())
+    }
+
+    pub(crate) fn work(what: impl Into<String>) -> Self {
+        Self::Work { what: what.into(), source: None }
+    }
+
+    /// An argument that a library refused.
+    pub(crate) fn wrong_argument(error: cache_core::Error) -> Self {
+        match error.source() {
+            Some(source) => Self::Usage(format!("{error}: {source}")),
+            None => Self::Usage(error.to_string()),
+        }
+    }
+
+    /// `source` happened while the tool did `what`.
+    pub(crate) fn while_doing(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Work { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// Prints the failure with its causes, and gives the exit code.
+    #[expect(clippy::print_stderr, reason = "this is how a command-line tool tells its failure")]
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Usage(what) => {
+                eprintln!("error: {what}");
+                ExitCode::from(2)
+            }
+            Self::Work { what, source } => {
+                eprintln!("error: {what}");
+                let mut cause = source.as_deref().map(|source| source as &dyn Error);
+                while let Some(error) = cause {
+                    eprintln!("  caused by: {error}");
+                    cause = error.source();
+                }
+                ExitCode::from(1)
+            }
+            Self::Found => ExitCode::from(1),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(what) | Self::Work { what, .. } => f.write_str(what),
+            Self::Found => f.write_str("damage was found"),
+        }
+    }
+}
+
+impl Error for Failure {}
+
+impl From<cache_core::Error> for Failure {
+    fn from(error: cache_core::Error) -> Self {
+        let what = error.to_string();
+        Self::Work { what, source: causes(&error) }
+    }
+}
+
+/// The causes of `error` without itself.
+fn causes(error: &dyn Error) -> Option<Box<dyn Error + Send + Sync>> {
+    let cause = error.source()?;
+    Some(Box::new(Cause { text: cause.to_string(), next: causes(cause) }))
+}
+
+#[derive(Debug)]
+struct Cause {
+    text: String,
+    next: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.next.as_deref().map(|next| next as &(dyn Error + 'static))
+    }
+}
