@@ -165,3 +165,34 @@ fn auto_uses_the_rows_of_the_snapshotter_that_it_picks() {
     prepared.unwrap();
     assert_eq!(opened.store.snapshots(chosen.name()).unwrap().len(), 1);
 }
+
+#[test]
+fn of_many_that_race_for_a_key_or_a_name_one_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores = [open(directory.path(), "native"), open(directory.path(), "native")];
+    let race = |work: &(dyn Fn(&Opened, usize) -> cache_core::Result<()> + Sync)| {
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|number| {
+                    let opened = &stores[number % 2];
+                    scope.spawn(move || work(opened, number))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        }
+    };
+    race(&|opened, _| block_on(opened.snapshotter.prepare(&opened.lease, "key", None, Labels::new())).map(drop));
+    for number in 0..8 {
+        stores[0].prepare(&format!("active-{number}"), None);
+    }
+    race(&|opened, number| {
+        let key = format!("active-{number}");
+        block_on(opened.snapshotter.commit(&opened.lease, "name", &key, Labels::new()))
+    });
+    assert_eq!(names(&stores[0].directory).len(), 9);
+    assert_sound(&stores[0].store);
+}

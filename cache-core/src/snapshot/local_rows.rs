@@ -69,11 +69,13 @@ impl SnapshotRows for LocalRows {
                     labels: &new.labels,
                     directory: tree.as_ref().map(ScratchTree::path),
                 },
-            )?;
-            if let Some(tree) = tree {
-                tree.placed();
+            );
+            match (tree, &created) {
+                (Some(tree), Ok(_)) => tree.placed(),
+                (Some(tree), Err(_)) => tree.discard(),
+                (None, _) => {}
             }
-            Ok(row(created, parents))
+            created.map(|created| row(created, parents))
         })
         .await
     }
