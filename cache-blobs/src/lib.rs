@@ -1,16 +1,41 @@
-//! Layer tars of layercache: archives, changes, layers, codecs and the packer.
+//! Layers of layercache: archives, changes, codecs, the packer, blob chains.
 //!
 //! - [`tar`] writes archives byte for byte as containerd and BuildKit do, and reads them strictly.
 //! - [`content`] is a file's bytes with its holes.
 //! - [`changes`] finds what differs between two trees, as containerd and BuildKit do.
 //! - [`layer`] makes the archive of a layer from it.
 //! - [`codec`] compresses layers: a port, and what implements it here.
+//! - [`pack`] turns archives into committed blobs within one budget.
+//! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
+#![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
+#![cfg_attr(target_os = "linux", doc = "- [`differ`] compares two snapshots.")]
 #![cfg_attr(unix, doc = "- [`layout`] keeps blobs and their names in the directory of an OCI image layout.")]
+#![cfg_attr(
+    all(feature = "local", target_os = "linux"),
+    doc = "- [`embedded`] is all of it over one directory, which any number of processes may open."
+)]
 
+#[cfg(target_os = "linux")]
+mod applier;
+#[cfg(target_os = "linux")]
+pub mod apply;
+pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
+#[cfg(target_os = "linux")]
+pub mod differ;
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub mod embedded;
+#[cfg(target_os = "linux")]
+mod directory_names;
+mod failure;
 pub mod layer;
 #[cfg(unix)]
 pub mod layout;
+pub mod pack;
+pub mod remote;
 pub mod tar;
+
+#[cfg(target_os = "linux")]
+pub use applier::LayerApplier;

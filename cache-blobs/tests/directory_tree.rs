@@ -23,27 +23,11 @@ fn it_is_walked_without_following_links() {
     symlink("/etc", root.path().join("link")).unwrap();
     symlink("d", root.path().join("relative")).unwrap();
     let tree = DirectoryTree::open(root.path()).unwrap();
-    assert_eq!(
-        lines(double_walk(None, &tree).unwrap()),
-        ["A d", "A d/e", "A d/f", "A link", "A relative"]
-    );
+    assert_eq!(lines(double_walk(None, &tree).unwrap()), ["A d", "A d/e", "A d/f", "A link", "A relative"]);
     assert!(lookup(&tree, b"link/passwd").unwrap().is_none());
-    assert_eq!(
-        lookup(&tree, b"link")
-            .unwrap()
-            .unwrap()
-            .link_target()
-            .unwrap(),
-        b"/etc"
-    );
-    assert!(matches!(
-        lookup(&tree, b"link").unwrap().unwrap().open(),
-        Err(Error::Io { .. })
-    ));
-    assert!(matches!(
-        lookup(&tree, b"link").unwrap().unwrap().content(),
-        Err(Error::Io { .. })
-    ));
+    assert_eq!(lookup(&tree, b"link").unwrap().unwrap().link_target().unwrap(), b"/etc");
+    assert!(matches!(lookup(&tree, b"link").unwrap().unwrap().open(), Err(Error::Io { .. })));
+    assert!(matches!(lookup(&tree, b"link").unwrap().unwrap().content(), Err(Error::Io { .. })));
     assert!(tree.root().unwrap().metadata(b"missing").unwrap().is_none());
 }
 
@@ -55,31 +39,15 @@ fn metadata_and_attributes_are_read() {
     fs::set_permissions(&path, Permissions::from_mode(0o4751)).unwrap();
     fs::hard_link(&path, root.path().join("g")).unwrap();
     let value = vec![7u8; 1000];
-    let has_xattrs =
-        rustix::fs::lsetxattr(&path, "user.large", &value, rustix::fs::XattrFlags::empty()).is_ok();
+    let has_xattrs = rustix::fs::lsetxattr(&path, "user.large", &value, rustix::fs::XattrFlags::empty()).is_ok();
     let tree = DirectoryTree::open(root.path()).unwrap();
     let entry = lookup(&tree, b"f").unwrap().unwrap();
-    assert_eq!(
-        (
-            entry.metadata.kind,
-            entry.metadata.mode,
-            entry.metadata.size
-        ),
-        (FileKind::File, 0o4751, 5)
-    );
+    assert_eq!((entry.metadata.kind, entry.metadata.mode, entry.metadata.size), (FileKind::File, 0o4751, 5));
     assert_eq!(entry.metadata.links, 2);
-    assert_eq!(
-        entry.metadata.identity,
-        lookup(&tree, b"g").unwrap().unwrap().metadata.identity
-    );
+    assert_eq!(entry.metadata.identity, lookup(&tree, b"g").unwrap().unwrap().metadata.identity);
     assert_eq!(entry.xattr(b"security.capability").unwrap(), None);
     if has_xattrs {
-        assert!(
-            entry
-                .xattr_names()
-                .unwrap()
-                .contains(&b"user.large".to_vec())
-        );
+        assert!(entry.xattr_names().unwrap().contains(&b"user.large".to_vec()));
         assert_eq!(entry.xattr(b"user.large").unwrap().unwrap(), value);
     }
 }
@@ -105,9 +73,7 @@ fn holes_are_found_without_reading_them() {
     }
     assert!(holes >= 8 << 19, "{holes}");
     let mut filled = Vec::new();
-    Filled::new(entry.content().unwrap())
-        .read_to_end(&mut filled)
-        .unwrap();
+    Filled::new(entry.content().unwrap()).read_to_end(&mut filled).unwrap();
     assert_eq!(filled, fs::read(&path).unwrap());
 }
 
@@ -122,15 +88,7 @@ fn a_file_of_many_pieces_reads_like_a_plain_one() {
     }
     let tree = DirectoryTree::open(root.path()).unwrap();
     let mut filled = Vec::new();
-    Filled::new(
-        lookup(&tree, b"pieces")
-            .unwrap()
-            .unwrap()
-            .content()
-            .unwrap(),
-    )
-    .read_to_end(&mut filled)
-    .unwrap();
+    Filled::new(lookup(&tree, b"pieces").unwrap().unwrap().content().unwrap()).read_to_end(&mut filled).unwrap();
     assert_eq!(filled, fs::read(&path).unwrap());
 }
 
@@ -141,13 +99,8 @@ fn a_layer_of_a_real_directory_leaves_sockets_out() {
     let _listener = UnixListener::bind(root.path().join("run/socket")).unwrap();
     fs::write(root.path().join("run/file"), "x").unwrap();
     let tree = DirectoryTree::open(root.path()).unwrap();
-    let (archive, report) = write_layer(
-        double_walk(None, &tree).unwrap(),
-        &tree,
-        Vec::new(),
-        LayerOptions::default(),
-    )
-    .unwrap();
+    let (archive, report) =
+        write_layer(double_walk(None, &tree).unwrap(), &tree, Vec::new(), LayerOptions::default()).unwrap();
     assert_eq!(names(&archive), ["run/", "run/file"]);
     assert_eq!(report.sockets.examples, [b"run/socket"]);
 }
@@ -158,12 +111,6 @@ fn a_tree_as_deep_as_a_path_may_be_long_is_walked() {
     let deep = ["d"; 400].join("/");
     fs::create_dir_all(root.path().join(&deep)).unwrap();
     let tree = DirectoryTree::open(root.path()).unwrap();
-    assert_eq!(
-        double_walk(None, &tree)
-            .unwrap()
-            .map(Result::unwrap)
-            .count(),
-        400
-    );
+    assert_eq!(double_walk(None, &tree).unwrap().map(Result::unwrap).count(), 400);
     assert!(lookup(&tree, deep.as_bytes()).unwrap().is_some());
 }

@@ -20,40 +20,20 @@ fn equal_trees_have_no_changes() {
 #[test]
 fn without_a_lower_tree_everything_is_added() {
     let upper = tree(&[directory("d"), file("d/f", "x"), link("l", "d/f")]);
-    assert_eq!(
-        lines(double_walk(None, &upper).unwrap()),
-        ["A d", "A d/f", "A l"]
-    );
+    assert_eq!(lines(double_walk(None, &upper).unwrap()), ["A d", "A d/f", "A l"]);
 }
 
 #[test]
 fn changes_come_depth_first_with_names_in_byte_order() {
-    let upper = tree(&[
-        file("a/x", ""),
-        file("a-b", ""),
-        file("a.b", ""),
-        file("B", ""),
-        file("ab", ""),
-        file("a/y", ""),
-    ]);
-    assert_eq!(
-        changes(&tree(&[]), &upper),
-        ["A B", "A a", "A a/x", "A a/y", "A a-b", "A a.b", "A ab"]
-    );
+    let upper =
+        tree(&[file("a/x", ""), file("a-b", ""), file("a.b", ""), file("B", ""), file("ab", ""), file("a/y", "")]);
+    assert_eq!(changes(&tree(&[]), &upper), ["A B", "A a", "A a/x", "A a/y", "A a-b", "A a.b", "A ab"]);
 }
 
 #[test]
 fn a_removed_tree_is_one_deletion_and_its_neighbours_are_others() {
-    let lower = tree(&[
-        file("dir1/a", ""),
-        file("dir1/b/c", ""),
-        file("dir1-before/f", ""),
-        file("dir1x", ""),
-    ]);
-    assert_eq!(
-        changes(&lower, &tree(&[])),
-        ["D dir1", "D dir1-before", "D dir1x"]
-    );
+    let lower = tree(&[file("dir1/a", ""), file("dir1/b/c", ""), file("dir1-before/f", ""), file("dir1x", "")]);
+    assert_eq!(changes(&lower, &tree(&[])), ["D dir1", "D dir1-before", "D dir1x"]);
 }
 
 #[test]
@@ -66,10 +46,7 @@ fn a_file_in_place_of_a_directory_implies_the_deletions_below() {
 #[test]
 fn every_child_of_an_emptied_directory_is_deleted() {
     let lower = tree(&[directory("d"), file("d/a", ""), file("d/b", "")]);
-    assert_eq!(
-        changes(&lower, &tree(&[directory("d")])),
-        ["D d/a", "D d/b"]
-    );
+    assert_eq!(changes(&lower, &tree(&[directory("d")])), ["D d/a", "D d/b"]);
 }
 
 #[test]
@@ -82,30 +59,15 @@ fn owner_mode_and_kind_make_a_difference() {
         Header::new(Kind::Fifo, "f").with_modified(EXACT),
         base().with_xattr("security.capability", "c"),
     ] {
-        assert_eq!(
-            changes(&tree(&[(base(), "")]), &tree(&[(changed, "")])),
-            ["M f"]
-        );
+        assert_eq!(changes(&tree(&[(base(), "")]), &tree(&[(changed, "")])), ["M f"]);
     }
-    let device = |minor| {
-        (
-            Header::new(Kind::CharDevice, "f")
-                .with_device(1, minor)
-                .with_modified(EXACT),
-            "",
-        )
-    };
+    let device = |minor| (Header::new(Kind::CharDevice, "f").with_device(1, minor).with_modified(EXACT), "");
     assert_eq!(changes(&tree(&[device(3)]), &tree(&[device(5)])), ["M f"]);
 }
 
 #[test]
 fn other_attributes_make_no_difference() {
-    let changed = (
-        Header::file("f", 0)
-            .with_modified(EXACT)
-            .with_xattr("user.note", "n"),
-        "",
-    );
+    let changed = (Header::file("f", 0).with_modified(EXACT).with_xattr("user.note", "n"), "");
     assert!(changes(&tree(&[file("f", "")]), &tree(&[changed])).is_empty());
 }
 
@@ -134,25 +96,16 @@ fn contents_are_compared_only_when_both_times_are_truncated() {
         assert_eq!(!changes(&lower, &upper).is_empty(), differs);
     }
     let at = |time, target: &str| tree(&[(Header::symlink("s", target).with_modified(time), "")]);
-    assert_eq!(
-        changes(&at(TRUNCATED, "one"), &at(TRUNCATED, "two")),
-        ["M s"]
-    );
+    assert_eq!(changes(&at(TRUNCATED, "one"), &at(TRUNCATED, "two")), ["M s"]);
     assert!(changes(&at(EXACT, "one"), &at(EXACT, "two")).is_empty());
 }
 
 #[test]
 fn large_contents_are_compared_to_the_end() {
     let mut content = "x".repeat(300_000);
-    let lower = tree(&[(
-        Header::file("f", 0).with_modified(TRUNCATED),
-        content.as_str(),
-    )]);
+    let lower = tree(&[(Header::file("f", 0).with_modified(TRUNCATED), content.as_str())]);
     content.replace_range(299_999.., "y");
-    let upper = tree(&[(
-        Header::file("f", 0).with_modified(TRUNCATED),
-        content.as_str(),
-    )]);
+    let upper = tree(&[(Header::file("f", 0).with_modified(TRUNCATED), content.as_str())]);
     assert_eq!(changes(&lower, &upper), ["M f"]);
 }
 
@@ -177,11 +130,7 @@ fn a_walk_ends_after_its_first_error() {
     }
     fn failed<T>(name: &[u8]) -> Result<T, Error> {
         let source = Arc::new(std::io::ErrorKind::Other.into());
-        Err(Error::Io {
-            operation: Operation::Open,
-            path: name.to_vec(),
-            source,
-        })
+        Err(Error::Io { operation: Operation::Open, path: name.to_vec(), source })
     }
     impl Directory for Broken {
         fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
@@ -206,11 +155,7 @@ fn a_walk_ends_after_its_first_error() {
             failed(name)
         }
     }
-    let upper = Broken(
-        tree(&[file("a", ""), directory("d"), file("e", "")])
-            .root()
-            .unwrap(),
-    );
+    let upper = Broken(tree(&[file("a", ""), directory("d"), file("e", "")]).root().unwrap());
     let mut walk = double_walk(None, &upper).unwrap();
     assert!(walk.next().unwrap().is_ok());
     assert!(matches!(walk.next(), Some(Err(Error::Io { .. }))));

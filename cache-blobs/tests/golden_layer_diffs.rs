@@ -14,9 +14,7 @@ use cache_blobs::tar::Reader;
 use sha2::{Digest, Sha256};
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/layer-diffs")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layer-diffs").join(name)
 }
 
 fn unpacked(name: &str) -> Vec<u8> {
@@ -28,9 +26,7 @@ fn tree(archive: &[u8], directory: &str) -> MemoryTree {
 }
 
 fn pack(changes: impl Iterator<Item = Result<Change, Error>>, upper: &dyn Tree) -> Vec<u8> {
-    write_layer(changes, upper, Vec::new(), LayerOptions::default())
-        .unwrap()
-        .0
+    write_layer(changes, upper, Vec::new(), LayerOptions::default()).unwrap().0
 }
 
 fn diff_id(archive: &[u8]) -> String {
@@ -66,11 +62,7 @@ fn listing(archive: &[u8]) -> Vec<String> {
 
 fn check(case: &str, differ: &str, ours: &[u8], diff_id_wanted: &str) {
     let theirs = unpacked(&format!("{case}.{differ}.tar.zst"));
-    assert_eq!(
-        diff_id(&theirs),
-        diff_id_wanted,
-        "{case} {differ}: the fixture itself"
-    );
+    assert_eq!(diff_id(&theirs), diff_id_wanted, "{case} {differ}: the fixture itself");
     assert_eq!(listing(ours), listing(&theirs), "{case} {differ}: entries");
     assert!(ours == theirs, "{case} {differ}: same entries, other bytes");
 }
@@ -91,11 +83,7 @@ fn expectations() -> BTreeMap<String, (Vec<String>, BTreeMap<String, String>)> {
             }
             "overlay" | "walking" => differ = word.to_owned(),
             "diffID" => {
-                cases
-                    .get_mut(&case)
-                    .unwrap()
-                    .1
-                    .insert(differ.clone(), words.next().unwrap().to_owned());
+                cases.get_mut(&case).unwrap().1.insert(differ.clone(), words.next().unwrap().to_owned());
             }
             "tar" => {
                 words.next();
@@ -114,11 +102,7 @@ fn expectations() -> BTreeMap<String, (Vec<String>, BTreeMap<String, String>)> {
 fn every_case_has_both_archives() {
     let cases = expectations();
     assert_eq!(cases.len(), 19);
-    assert!(
-        cases
-            .values()
-            .all(|(lowers, ids)| !lowers.is_empty() && ids.len() == 2)
-    );
+    assert!(cases.values().all(|(lowers, ids)| !lowers.is_empty() && ids.len() == 2));
 }
 
 #[test]
@@ -135,15 +119,9 @@ fn the_double_walk_writes_the_bytes_of_containerd() {
 fn the_overlay_differ_writes_the_bytes_of_buildkit() {
     for (case, (lowers, ids)) in expectations() {
         let trees = unpacked(&format!("{case}.trees.tar.zst"));
-        let lowers = lowers
-            .iter()
-            .map(|lower| Arc::new(tree(&trees, lower)) as Arc<dyn Tree>)
-            .collect();
+        let lowers = lowers.iter().map(|lower| Arc::new(tree(&trees, lower)) as Arc<dyn Tree>).collect();
         let upper: Arc<dyn Tree> = Arc::new(tree(&trees, "u"));
-        let ours = pack(
-            overlay_upper(&Overlay::new(lowers), &upper).unwrap(),
-            &*upper,
-        );
+        let ours = pack(overlay_upper(&Overlay::new(lowers), &upper).unwrap(), &*upper);
         check(&case, "overlay", &ours, &ids["overlay"]);
     }
 }
@@ -152,10 +130,8 @@ fn the_overlay_differ_writes_the_bytes_of_buildkit() {
 fn the_double_walk_of_a_merged_view_equals_that_of_the_whole_tree() {
     for (case, (lowers, ids)) in expectations() {
         let trees = unpacked(&format!("{case}.trees.tar.zst"));
-        let mut layers: Vec<Arc<dyn Tree>> = lowers
-            .iter()
-            .map(|lower| Arc::new(tree(&trees, lower)) as Arc<dyn Tree>)
-            .collect();
+        let mut layers: Vec<Arc<dyn Tree>> =
+            lowers.iter().map(|lower| Arc::new(tree(&trees, lower)) as Arc<dyn Tree>).collect();
         let before = Overlay::new(layers.clone());
         layers.insert(0, Arc::new(tree(&trees, "u")));
         let after = Overlay::new(layers);

@@ -4,9 +4,7 @@
 use std::io::Read;
 
 use cache_blobs::content::Extent;
-use cache_blobs::tar::{
-    Error, Header, Kind, Limit, Problem, ReadLimits, Reader, Timestamp, Writer,
-};
+use cache_blobs::tar::{Error, Header, Kind, Limit, Problem, ReadLimits, Reader, Timestamp, Writer};
 
 /// A header block under construction.
 struct Raw([u8; 512]);
@@ -15,11 +13,8 @@ impl Raw {
     fn new(type_flag: u8, name: &str, size: u64) -> Self {
         let mut raw = Self([0; 512]);
         raw.put(0, name.as_bytes());
-        raw.put(100, b"0000644\0")
-            .put(108, b"0000000\0")
-            .put(116, b"0000000\0");
-        raw.put(124, format!("{size:011o}\0").as_bytes())
-            .put(136, b"00000000000\0");
+        raw.put(100, b"0000644\0").put(108, b"0000000\0").put(116, b"0000000\0");
+        raw.put(124, format!("{size:011o}\0").as_bytes()).put(136, b"00000000000\0");
         raw.0[156] = type_flag;
         raw.put(257, b"ustar\x0000");
         raw
@@ -58,29 +53,15 @@ fn record(key: &str, value: &[u8]) -> Vec<u8> {
 }
 
 fn extended(type_flag: u8, data: &[u8]) -> Vec<u8> {
-    [
-        Raw::new(type_flag, "meta", data.len() as u64).block(),
-        padded(data),
-    ]
-    .concat()
+    [Raw::new(type_flag, "meta", data.len() as u64).block(), padded(data)].concat()
 }
 
 fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
-    extended(
-        b'x',
-        &records
-            .iter()
-            .flat_map(|(key, value)| record(key, value))
-            .collect::<Vec<u8>>(),
-    )
+    extended(b'x', &records.iter().flat_map(|(key, value)| record(key, value)).collect::<Vec<u8>>())
 }
 
 fn file(name: &str, content: &[u8]) -> Vec<u8> {
-    [
-        Raw::new(b'0', name, content.len() as u64).block(),
-        padded(content),
-    ]
-    .concat()
+    [Raw::new(b'0', name, content.len() as u64).block(), padded(content)].concat()
 }
 
 fn read(archive: &[u8]) -> Result<Vec<(Header, Vec<u8>)>, Error> {
@@ -89,12 +70,7 @@ fn read(archive: &[u8]) -> Result<Vec<(Header, Vec<u8>)>, Error> {
     while let Some(mut entry) = reader.next_entry()? {
         let mut content = Vec::new();
         if let Err(error) = entry.read_to_end(&mut content) {
-            return Err(error
-                .into_inner()
-                .unwrap()
-                .downcast_ref::<Error>()
-                .unwrap()
-                .clone());
+            return Err(error.into_inner().unwrap().downcast_ref::<Error>().unwrap().clone());
         }
         entries.push((entry.into_header(), content));
     }
@@ -161,10 +137,7 @@ fn an_archive_that_ends_inside_contents_or_headers_is_refused() {
 
 #[test]
 fn one_zero_block_before_more_data_is_refused() {
-    assert_eq!(
-        problem(&[file("a", b""), vec![0; 512], file("b", b"")].concat()),
-        Problem::Trailer
-    );
+    assert_eq!(problem(&[file("a", b""), vec![0; 512], file("b", b"")].concat()), Problem::Trailer);
 }
 
 #[test]
@@ -188,12 +161,7 @@ fn a_pax_size_wins_over_a_size_of_zero() {
     // TARmageddon: who believes the header reads the contents as entries.
     let hidden = file("hidden", b"");
     let size = hidden.len().to_string();
-    let archive = [
-        pax(&[("size", size.as_bytes())]),
-        Raw::new(b'0', "outer", 0).block(),
-        hidden.clone(),
-    ]
-    .concat();
+    let archive = [pax(&[("size", size.as_bytes())]), Raw::new(b'0', "outer", 0).block(), hidden.clone()].concat();
     let (header, content) = one(&archive);
     assert_eq!((header.path.as_slice(), content), (&b"outer"[..], hidden));
 }
@@ -211,11 +179,7 @@ fn two_different_sizes_are_refused() {
 #[test]
 fn a_saturated_size_gives_way_to_the_pax_size() {
     // libarchive writes all sevens where the number does not fit.
-    let archive = [
-        pax(&[("size", b"8589934592")]),
-        Raw::new(b'0', "a", 0o77_777_777_777).block(),
-    ]
-    .concat();
+    let archive = [pax(&[("size", b"8589934592")]), Raw::new(b'0', "a", 0o77_777_777_777).block()].concat();
     let mut reader = Reader::new(&archive[..]);
     assert_eq!(reader.next_entry().unwrap().unwrap().header().size, 1 << 33);
 }
@@ -223,38 +187,18 @@ fn a_saturated_size_gives_way_to_the_pax_size() {
 #[test]
 fn a_size_on_an_entry_without_contents_is_refused() {
     for type_flag in *b"123456" {
-        assert_eq!(
-            problem(&Raw::new(type_flag, "a", 512).block()),
-            Problem::SizeWithoutContents
-        );
-        let archive = [
-            pax(&[("size", b"512")]),
-            Raw::new(type_flag, "a", 0).block(),
-        ]
-        .concat();
+        assert_eq!(problem(&Raw::new(type_flag, "a", 512).block()), Problem::SizeWithoutContents);
+        let archive = [pax(&[("size", b"512")]), Raw::new(type_flag, "a", 0).block()].concat();
         assert_eq!(problem(&archive), Problem::SizeWithoutContents);
     }
 }
 
 #[test]
 fn extended_headers_in_an_odd_order_are_refused() {
-    let (x, g) = (
-        pax(&[("path", b"b")]),
-        extended(b'g', &record("comment", b"c")),
-    );
+    let (x, g) = (pax(&[("path", b"b")]), extended(b'g', &record("comment", b"c")));
     let (l, k) = (extended(b'L', b"long\0"), extended(b'K', b"long\0"));
     let main = file("a", b"");
-    for order in [
-        [&x, &x],
-        [&x, &l],
-        [&x, &k],
-        [&l, &x],
-        [&k, &x],
-        [&l, &l],
-        [&k, &k],
-        [&x, &g],
-        [&l, &g],
-    ] {
+    for order in [[&x, &x], [&x, &l], [&x, &k], [&l, &x], [&k, &x], [&l, &l], [&k, &k], [&x, &g], [&l, &g]] {
         let archive = [order[0].as_slice(), order[1], &main].concat();
         assert_eq!(problem(&archive), Problem::HeaderOrder);
     }
@@ -291,67 +235,37 @@ fn malformed_records_are_refused() {
         b"9 path=a\n\0\0\0",
     ] {
         let archive = [extended(b'x', data), file("a", b"")].concat();
-        assert_eq!(
-            problem(&archive),
-            Problem::Record,
-            "{:?}",
-            String::from_utf8_lossy(data)
-        );
+        assert_eq!(problem(&archive), Problem::Record, "{:?}", String::from_utf8_lossy(data));
     }
 }
 
 #[test]
 fn duplicate_keys_are_refused() {
-    assert_eq!(
-        problem(&[pax(&[("path", b"b"), ("path", b"c")]), file("a", b"")].concat()),
-        Problem::DuplicateKey
-    );
+    assert_eq!(problem(&[pax(&[("path", b"b"), ("path", b"c")]), file("a", b"")].concat()), Problem::DuplicateKey);
 }
 
 #[test]
 fn a_nul_byte_in_a_name_is_refused() {
     for key in ["path", "linkpath", "uname", "gname"] {
-        assert_eq!(
-            problem(&[pax(&[(key, b"b\0c")]), file("a", b"")].concat()),
-            Problem::NulInName
-        );
+        assert_eq!(problem(&[pax(&[(key, b"b\0c")]), file("a", b"")].concat()), Problem::NulInName);
     }
-    assert_eq!(
-        problem(&[extended(b'L', b"b\0c\0"), file("a", b"")].concat()),
-        Problem::NulInName
-    );
+    assert_eq!(problem(&[extended(b'L', b"b\0c\0"), file("a", b"")].concat()), Problem::NulInName);
 }
 
 #[test]
 fn an_empty_value_takes_a_record_back_but_is_a_real_attribute() {
-    let records: &[(&str, &[u8])] = &[
-        ("path", b""),
-        ("uid", b""),
-        ("size", b""),
-        ("mtime", b""),
-        ("comment", b""),
-        ("SCHILY.xattr.user.e", b""),
-    ];
+    let records: &[(&str, &[u8])] =
+        &[("path", b""), ("uid", b""), ("size", b""), ("mtime", b""), ("comment", b""), ("SCHILY.xattr.user.e", b"")];
     let (header, content) = one(&[pax(records), file("a", b"x")].concat());
-    assert_eq!(
-        (header.path.as_slice(), header.uid, content.as_slice()),
-        (&b"a"[..], 0, &b"x"[..])
-    );
+    assert_eq!((header.path.as_slice(), header.uid, content.as_slice()), (&b"a"[..], 0, &b"x"[..]));
     assert!(header.records.is_empty());
     assert_eq!(header.xattrs[&b"user.e"[..]], b"");
 }
 
 #[test]
 fn attributes_may_hold_any_byte() {
-    let archive = [
-        pax(&[("SCHILY.xattr.security.selinux", b"a=b\n\0c\xff")]),
-        file("a", b""),
-    ]
-    .concat();
-    assert_eq!(
-        one(&archive).0.xattrs[&b"security.selinux"[..]],
-        b"a=b\n\0c\xff"
-    );
+    let archive = [pax(&[("SCHILY.xattr.security.selinux", b"a=b\n\0c\xff")]), file("a", b"")].concat();
+    assert_eq!(one(&archive).0.xattrs[&b"security.selinux"[..]], b"a=b\n\0c\xff");
 }
 
 #[test]
@@ -368,22 +282,10 @@ fn records_set_every_field() {
     ];
     let (header, _) = one(&[pax(records), Raw::new(b'2', "a", 0).block()].concat());
     assert_eq!(header.kind, Kind::Symlink);
-    assert_eq!(
-        (header.path.as_slice(), header.link.as_slice()),
-        (&b"long/name"[..], &b"target"[..])
-    );
+    assert_eq!((header.path.as_slice(), header.link.as_slice()), (&b"long/name"[..], &b"target"[..]));
     assert_eq!((header.uid, header.gid), (4_294_967_294, 3_000_000));
-    assert_eq!(
-        (header.user_name.as_slice(), header.group_name.as_slice()),
-        (&b"u"[..], &b"g"[..])
-    );
-    assert_eq!(
-        header.modified,
-        Timestamp {
-            seconds: -2,
-            nanos: 500_000_000
-        }
-    );
+    assert_eq!((header.user_name.as_slice(), header.group_name.as_slice()), (&b"u"[..], &b"g"[..]));
+    assert_eq!(header.modified, Timestamp { seconds: -2, nanos: 500_000_000 });
     assert_eq!(header.records[&b"atime"[..]], b"12.5");
 }
 
@@ -391,17 +293,9 @@ fn records_set_every_field() {
 fn numbers_may_be_padded_octal_or_base_256() {
     let mut raw = Raw::new(b'0', "a", 0);
     raw.put(108, b"  1750 \0").put(116, b"\0\0\0\0\0\0\0\0");
-    raw.put(
-        136,
-        &[
-            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe,
-        ],
-    );
+    raw.put(136, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]);
     let (header, _) = one(&raw.block());
-    assert_eq!(
-        (header.uid, header.gid, header.modified.seconds),
-        (1000, 0, -2)
-    );
+    assert_eq!((header.uid, header.gid, header.modified.seconds), (1000, 0, -2));
     raw.put(108, &[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]);
     assert_eq!(one(&raw.block()).0.uid, 0x7fff_ffff);
 }
@@ -413,30 +307,14 @@ fn impossible_numbers_are_refused() {
         (124, &[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
         (124, b"0000000008\0\0"),
         (108, b"12x\0\0\0\0\0"),
-        (
-            136,
-            &[
-                0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-            ],
-        ),
+        (136, &[0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
     ] {
-        assert_eq!(
-            problem(&Raw::new(b'0', "a", 0).put(at, bytes).block()),
-            Problem::Number
-        );
+        assert_eq!(problem(&Raw::new(b'0', "a", 0).put(at, bytes).block()), Problem::Number);
     }
-    for (key, value) in [
-        ("size", "-1"),
-        ("size", "18446744073709551615"),
-        ("uid", "1.5"),
-        ("mtime", "1e9"),
-        ("gid", "0x1"),
-    ] {
-        assert_eq!(
-            problem(&[pax(&[(key, value.as_bytes())]), file("a", b"")].concat()),
-            Problem::Number,
-            "{key}"
-        );
+    for (key, value) in
+        [("size", "-1"), ("size", "18446744073709551615"), ("uid", "1.5"), ("mtime", "1e9"), ("gid", "0x1")]
+    {
+        assert_eq!(problem(&[pax(&[(key, value.as_bytes())]), file("a", b"")].concat()), Problem::Number, "{key}");
     }
 }
 
@@ -450,10 +328,7 @@ fn a_ustar_prefix_is_part_of_the_name() {
 #[test]
 fn a_star_prefix_stops_before_the_times() {
     let mut raw = Raw::new(b'0', "name", 0);
-    raw.put(345, b"some")
-        .put(345 + 131, b"00000000001\0")
-        .put(345 + 143, b"00000000002\0")
-        .put(508, b"tar\0");
+    raw.put(345, b"some").put(345 + 131, b"00000000001\0").put(345 + 143, b"00000000002\0").put(508, b"tar\0");
     assert_eq!(one(&raw.block()).0.path, b"some/name");
 }
 
@@ -484,10 +359,7 @@ fn gnu_long_names_are_used() {
     ]
     .concat();
     let (header, _) = one(&archive);
-    assert_eq!(
-        (header.path, header.link),
-        (name.into_bytes(), link.into_bytes())
-    );
+    assert_eq!((header.path, header.link), (name.into_bytes(), link.into_bytes()));
 }
 
 #[test]
@@ -507,22 +379,9 @@ fn an_old_gnu_sparse_file_is_expanded() {
     raw.put(386, b"00000001000\0").put(398, b"00000001000\0"); // 512..1024
     raw.put(410, b"00000004000\0").put(422, b"00000001000\0"); // 2048..2560
     raw.put(483, b"00000006000\0"); // 3072
-    let archive = [
-        raw.block(),
-        vec![b'a'; 512],
-        vec![b'b'; 512],
-        file("next", b""),
-    ]
-    .concat();
+    let archive = [raw.block(), vec![b'a'; 512], vec![b'b'; 512], file("next", b"")].concat();
     let entries = read(&archive).unwrap();
-    let wanted = [
-        vec![0; 512],
-        vec![b'a'; 512],
-        vec![0; 1024],
-        vec![b'b'; 512],
-        vec![0; 512],
-    ]
-    .concat();
+    let wanted = [vec![0; 512], vec![b'a'; 512], vec![0; 1024], vec![b'b'; 512], vec![0; 512]].concat();
     assert_eq!(entries[0].0.size, 3072);
     assert_eq!(entries[0].1, wanted);
     assert_eq!(entries[1].0.path, b"next");
@@ -539,13 +398,7 @@ fn an_old_gnu_sparse_file_is_expanded() {
     }
     assert_eq!(
         extents,
-        [
-            Extent::Hole(512),
-            Extent::Data(512),
-            Extent::Hole(1024),
-            Extent::Data(512),
-            Extent::Hole(512)
-        ]
+        [Extent::Hole(512), Extent::Data(512), Extent::Hole(1024), Extent::Data(512), Extent::Hole(512)]
     );
 }
 
@@ -554,29 +407,17 @@ fn an_old_gnu_sparse_map_may_continue() {
     let mut raw = Raw::new(b'S', "sparse", 5);
     raw.gnu();
     for piece in 0..4 {
-        raw.put(
-            386 + piece * 24,
-            format!("{:011o}\0", piece * 10).as_bytes(),
-        );
+        raw.put(386 + piece * 24, format!("{:011o}\0", piece * 10).as_bytes());
         raw.put(398 + piece * 24, b"00000000001\0");
     }
     raw.put(482, &[1]).put(483, b"00000000051\0"); // 41
     let mut more = [0; 512];
     more[..12].copy_from_slice(format!("{:011o}\0", 40).as_bytes());
     more[12..24].copy_from_slice(b"00000000001\0");
-    let archive = [
-        raw.block(),
-        more.to_vec(),
-        padded(b"abcde"),
-        file("next", b""),
-    ]
-    .concat();
+    let archive = [raw.block(), more.to_vec(), padded(b"abcde"), file("next", b"")].concat();
     let entries = read(&archive).unwrap();
     assert_eq!(entries[0].1.len(), 41);
-    assert_eq!(
-        (entries[0].1[0], entries[0].1[30], entries[0].1[40]),
-        (b'a', b'd', b'e')
-    );
+    assert_eq!((entries[0].1[0], entries[0].1[30], entries[0].1[40]), (b'a', b'd', b'e'));
     assert_eq!(entries[1].0.path, b"next");
 }
 
@@ -606,28 +447,12 @@ fn every_pax_sparse_format_is_expanded() {
     let map = padded(b"2\n2\n2\n7\n1\n");
     let stored = [map.as_slice(), b"abc"].concat();
     for (archive, name) in [
-        (
-            [zero_zero, file("made-up", b"abc"), file("next", b"")].concat(),
-            &b"made-up"[..],
-        ),
-        (
-            [zero_one, file("made-up", b"abc"), file("next", b"")].concat(),
-            b"real",
-        ),
-        (
-            [one_zero, file("made-up", &stored), file("next", b"")].concat(),
-            b"real",
-        ),
+        ([zero_zero, file("made-up", b"abc"), file("next", b"")].concat(), &b"made-up"[..]),
+        ([zero_one, file("made-up", b"abc"), file("next", b"")].concat(), b"real"),
+        ([one_zero, file("made-up", &stored), file("next", b"")].concat(), b"real"),
     ] {
         let entries = read(&archive).unwrap();
-        assert_eq!(
-            (
-                entries[0].0.path.as_slice(),
-                entries[0].0.size,
-                &entries[0].1
-            ),
-            (name, 9, &wanted)
-        );
+        assert_eq!((entries[0].0.path.as_slice(), entries[0].0.size, &entries[0].1), (name, 9, &wanted));
         assert_eq!(entries[1].0.path, b"next");
     }
 }
@@ -646,93 +471,42 @@ fn impossible_sparse_maps_are_refused() {
         ("0,3", "18446744073709551615"),
         ("0,3", "x"),
     ] {
-        let records: &[(&str, &[u8])] = &[
-            ("GNU.sparse.size", size.as_bytes()),
-            ("GNU.sparse.map", map.as_bytes()),
-        ];
-        assert_eq!(
-            problem(&[pax(records), file("a", b"abc")].concat()),
-            Problem::SparseMap,
-            "{map}"
-        );
+        let records: &[(&str, &[u8])] = &[("GNU.sparse.size", size.as_bytes()), ("GNU.sparse.map", map.as_bytes())];
+        assert_eq!(problem(&[pax(records), file("a", b"abc")].concat()), Problem::SparseMap, "{map}");
     }
     let records: &[(&str, &[u8])] = &[("GNU.sparse.major", b"2"), ("GNU.sparse.minor", b"0")];
-    assert_eq!(
-        problem(&[pax(records), file("a", b"abc")].concat()),
-        Problem::SparseMap
-    );
-    let records: &[(&str, &[u8])] = &[
-        ("GNU.sparse.major", b"1"),
-        ("GNU.sparse.minor", b"0"),
-        ("GNU.sparse.realsize", b"9"),
-    ];
-    assert_eq!(
-        problem(&[pax(records), file("a", b"9\n")].concat()),
-        Problem::SparseMap
-    );
+    assert_eq!(problem(&[pax(records), file("a", b"abc")].concat()), Problem::SparseMap);
+    let records: &[(&str, &[u8])] =
+        &[("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"9")];
+    assert_eq!(problem(&[pax(records), file("a", b"9\n")].concat()), Problem::SparseMap);
 }
 
 #[test]
 fn limits_hold() {
     let huge = Raw::new(b'x', "meta", 1 << 40).block();
     assert_eq!(limit(&huge, ReadLimits::default()), Limit::HeaderBytes);
-    assert_eq!(
-        limit(
-            &Raw::new(b'L', "meta", 1 << 40).block(),
-            ReadLimits::default()
-        ),
-        Limit::HeaderBytes
-    );
+    assert_eq!(limit(&Raw::new(b'L', "meta", 1 << 40).block(), ReadLimits::default()), Limit::HeaderBytes);
     let both = [extended(b'L', &[b'a'; 600]), extended(b'K', &[b'a'; 600])].concat();
-    assert_eq!(
-        limit(&both, ReadLimits::default().with_header_bytes(1000)),
-        Limit::HeaderBytes
-    );
-    let many: Vec<u8> = (0..10)
-        .flat_map(|number| record(&format!("k{number}"), b"v"))
-        .collect();
-    assert_eq!(
-        limit(
-            &extended(b'x', &many),
-            ReadLimits::default().with_records(9)
-        ),
-        Limit::Records
-    );
+    assert_eq!(limit(&both, ReadLimits::default().with_header_bytes(1000)), Limit::HeaderBytes);
+    let many: Vec<u8> = (0..10).flat_map(|number| record(&format!("k{number}"), b"v")).collect();
+    assert_eq!(limit(&extended(b'x', &many), ReadLimits::default().with_records(9)), Limit::Records);
     let long = [pax(&[("path", &[b'a'; 101])]), file("a", b"")].concat();
-    assert_eq!(
-        limit(&long, ReadLimits::default().with_path_bytes(100)),
-        Limit::PathBytes
-    );
-    let map: &[(&str, &[u8])] = &[
-        ("GNU.sparse.size", b"9"),
-        ("GNU.sparse.map", b"0,1,1,1,2,1"),
-    ];
+    assert_eq!(limit(&long, ReadLimits::default().with_path_bytes(100)), Limit::PathBytes);
+    let map: &[(&str, &[u8])] = &[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,1,1,1,2,1")];
     let sparse = [pax(map), file("a", b"abc")].concat();
-    assert_eq!(
-        limit(&sparse, ReadLimits::default().with_sparse_pieces(2)),
-        Limit::SparsePieces
-    );
-    let claimed: &[(&str, &[u8])] = &[
-        ("GNU.sparse.major", b"1"),
-        ("GNU.sparse.minor", b"0"),
-        ("GNU.sparse.realsize", b"9"),
-    ];
+    assert_eq!(limit(&sparse, ReadLimits::default().with_sparse_pieces(2)), Limit::SparsePieces);
+    let claimed: &[(&str, &[u8])] =
+        &[("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"9")];
     let sparse = [pax(claimed), file("a", &padded(b"99999999999\n"))].concat();
     assert_eq!(limit(&sparse, ReadLimits::default()), Limit::SparsePieces);
 }
 
 #[test]
 fn a_sparse_bomb_costs_neither_memory_nor_time() {
-    let records: &[(&str, &[u8])] = &[
-        ("GNU.sparse.size", b"9223372036854775807"),
-        ("GNU.sparse.map", b"0,1"),
-    ];
+    let records: &[(&str, &[u8])] = &[("GNU.sparse.size", b"9223372036854775807"), ("GNU.sparse.map", b"0,1")];
     let archive = [pax(records), file("bomb", b"x"), file("next", b"")].concat();
     let mut reader = Reader::new(&archive[..]);
-    assert_eq!(
-        reader.next_entry().unwrap().unwrap().header().size,
-        i64::MAX as u64
-    );
+    assert_eq!(reader.next_entry().unwrap().unwrap().header().size, i64::MAX as u64);
     assert_eq!(reader.next_entry().unwrap().unwrap().header().path, b"next");
 }
 
@@ -747,11 +521,7 @@ fn unread_contents_are_skipped() {
 
 #[test]
 fn errors_say_where_and_stay() {
-    let archive = [
-        file("first", b"1"),
-        file("second", b"12345")[..514].to_vec(),
-    ]
-    .concat();
+    let archive = [file("first", b"1"), file("second", b"12345")[..514].to_vec()].concat();
     let mut reader = Reader::new(&archive[..]);
     reader.next_entry().unwrap();
     let mut entry = reader.next_entry().unwrap().unwrap();
@@ -763,13 +533,7 @@ fn errors_say_where_and_stay() {
     };
     assert_eq!(error.place().offset, archive.len() as u64);
     assert_eq!(error.place().path.as_deref(), Some(&b"second"[..]));
-    assert!(matches!(
-        reader.next_entry(),
-        Err(Error::Malformed {
-            problem: Problem::Truncated,
-            ..
-        })
-    ));
+    assert!(matches!(reader.next_entry(), Err(Error::Malformed { problem: Problem::Truncated, .. })));
 }
 
 #[test]
@@ -781,10 +545,7 @@ fn a_failing_reader_is_not_a_malformed_archive() {
             Err(std::io::ErrorKind::ConnectionReset.into())
         }
     }
-    assert!(matches!(
-        Reader::new(Failing).next_entry(),
-        Err(Error::Read { .. })
-    ));
+    assert!(matches!(Reader::new(Failing).next_entry(), Err(Error::Read { .. })));
 }
 
 #[test]

@@ -47,10 +47,7 @@ fn records(archive: &[u8]) -> Option<String> {
 
 #[test]
 fn a_plain_file_is_one_ustar_block() {
-    let header = Header::file("a", 5)
-        .with_mode(0o4755)
-        .with_owner(0, 7)
-        .with_modified(Timestamp::from_seconds(1));
+    let header = Header::file("a", 5).with_mode(0o4755).with_owner(0, 7).with_modified(Timestamp::from_seconds(1));
     let block = &blocks(&header)[..512];
     let mut wanted = [0; 512];
     for (at, field) in [
@@ -78,96 +75,45 @@ fn only_values_that_do_not_fit_become_records() {
     let long = "p".repeat(101);
     for (header, wanted) in [
         (file().with_owner(0o7_777_777, 0o7_777_777), None),
-        (
-            file().with_owner(0o10_000_000, 1),
-            Some("15 uid=2097152\n".to_owned()),
-        ),
-        (
-            file().with_owner(1, 1 << 40),
-            Some("21 gid=1099511627776\n".to_owned()),
-        ),
-        (
-            file().with_modified(Timestamp::from_seconds((1 << 33) - 1)),
-            None,
-        ),
-        (
-            file().with_modified(Timestamp::from_seconds(1 << 33)),
-            Some("20 mtime=8589934592\n".to_owned()),
-        ),
-        (
-            file().with_modified(Timestamp::from_seconds(-1)),
-            Some("12 mtime=-1\n".to_owned()),
-        ),
-        (
-            file().with_modified(Timestamp {
-                seconds: 1,
-                nanos: 500_000_000,
-            }),
-            Some("13 mtime=1.5\n".to_owned()),
-        ),
-        (
-            file().with_modified(Timestamp {
-                seconds: -2,
-                nanos: 500_000_000,
-            }),
-            Some("14 mtime=-1.5\n".to_owned()),
-        ),
-        (
-            Header::file(long.clone(), 0),
-            Some(format!("111 path={long}\n")),
-        ),
-        (
-            Header::file("caf\u{e9}", 0),
-            Some("14 path=caf\u{e9}\n".to_owned()),
-        ),
-        (
-            Header::symlink("s", long.clone()),
-            Some(format!("115 linkpath={long}\n")),
-        ),
-        (
-            Header::symlink("s", "\u{e9}"),
-            Some("15 linkpath=\u{e9}\n".to_owned()),
-        ),
+        (file().with_owner(0o10_000_000, 1), Some("15 uid=2097152\n".to_owned())),
+        (file().with_owner(1, 1 << 40), Some("21 gid=1099511627776\n".to_owned())),
+        (file().with_modified(Timestamp::from_seconds((1 << 33) - 1)), None),
+        (file().with_modified(Timestamp::from_seconds(1 << 33)), Some("20 mtime=8589934592\n".to_owned())),
+        (file().with_modified(Timestamp::from_seconds(-1)), Some("12 mtime=-1\n".to_owned())),
+        (file().with_modified(Timestamp { seconds: 1, nanos: 500_000_000 }), Some("13 mtime=1.5\n".to_owned())),
+        (file().with_modified(Timestamp { seconds: -2, nanos: 500_000_000 }), Some("14 mtime=-1.5\n".to_owned())),
+        (Header::file(long.clone(), 0), Some(format!("111 path={long}\n"))),
+        (Header::file("caf\u{e9}", 0), Some("14 path=caf\u{e9}\n".to_owned())),
+        (Header::symlink("s", long.clone()), Some(format!("115 linkpath={long}\n"))),
+        (Header::symlink("s", "\u{e9}"), Some("15 linkpath=\u{e9}\n".to_owned())),
     ] {
         assert_eq!(records(&blocks(&header)), wanted);
     }
     assert_eq!(records(&head(&Header::file("a", (1 << 33) - 1))), None);
-    assert_eq!(
-        records(&head(&Header::file("a", 1 << 33))).as_deref(),
-        Some("19 size=8589934592\n")
-    );
+    assert_eq!(records(&head(&Header::file("a", 1 << 33))).as_deref(), Some("19 size=8589934592\n"));
 }
 
 #[test]
 fn what_stands_in_a_record_is_zero_or_cut_in_the_main_header() {
-    let header = Header::file("d/caf\u{e9}", 0)
-        .with_owner(1 << 30, 5)
-        .with_modified(Timestamp::from_seconds(-5));
+    let header = Header::file("d/caf\u{e9}", 0).with_owner(1 << 30, 5).with_modified(Timestamp::from_seconds(-5));
     let archive = blocks(&header);
     let main = &archive[1024..];
     assert_eq!(text(&main[..100]), "d/caf");
     assert_eq!(
-        (
-            text(&main[108..116]),
-            text(&main[116..124]),
-            text(&main[136..148])
-        ),
+        (text(&main[108..116]), text(&main[116..124]), text(&main[136..148])),
         ("0000000", "0000005", "00000000000")
     );
 }
 
 #[test]
 fn records_are_sorted_and_their_length_counts_itself() {
-    let header = Header::file("\u{e9}", 0)
-        .with_owner(1 << 30, 1 << 31)
-        .with_xattr("user.a", "1")
-        .with_xattr("A", "2");
-    let wanted = "20 SCHILY.xattr.A=2\n25 SCHILY.xattr.user.a=1\n18 gid=2147483648\n11 path=\u{e9}\n18 uid=1073741824\n";
+    let header = Header::file("\u{e9}", 0).with_owner(1 << 30, 1 << 31).with_xattr("user.a", "1").with_xattr("A", "2");
+    let wanted =
+        "20 SCHILY.xattr.A=2\n25 SCHILY.xattr.user.a=1\n18 gid=2147483648\n11 path=\u{e9}\n18 uid=1073741824\n";
     assert_eq!(records(&blocks(&header)).unwrap(), wanted);
     // 98 bytes without the length: two digits make it 100, which takes three.
     for (rest, length) in [(97, 99), (98, 101), (99, 102)] {
-        let header =
-            Header::file("a", 0).with_xattr("a", "v".repeat(rest - " SCHILY.xattr.a=\n".len()));
+        let header = Header::file("a", 0).with_xattr("a", "v".repeat(rest - " SCHILY.xattr.a=\n".len()));
         let records = records(&blocks(&header)).unwrap();
         assert_eq!(records.len(), length);
         assert!(records.starts_with(&format!("{length} ")));
@@ -185,10 +131,7 @@ fn a_long_name_is_split_at_the_last_slash_that_fits() {
     // Another value forces records, and then the name is one of them although it could be split.
     let forced = blocks(&Header::file(path.clone(), 0).with_owner(1 << 30, 0));
     let length = path.len() + "192 path=\n".len();
-    assert_eq!(
-        records(&forced).unwrap(),
-        format!("{length} path={path}\n18 uid=1073741824\n")
-    );
+    assert_eq!(records(&forced).unwrap(), format!("{length} path={path}\n18 uid=1073741824\n"));
     assert_eq!(text(&forced[1024..1124]), &path[..100]);
     // A directory splits before its final slash.
     let block = blocks(&Header::directory(path));
@@ -199,25 +142,13 @@ fn a_long_name_is_split_at_the_last_slash_that_fits() {
 fn the_extended_header_is_named_after_the_entry() {
     for (path, kind, name) in [
         ("caf\u{e9}", Kind::File, "PaxHeaders.0/caf".to_owned()),
-        (
-            "a/b/caf\u{e9}",
-            Kind::File,
-            "a/b/PaxHeaders.0/caf".to_owned(),
-        ),
+        ("a/b/caf\u{e9}", Kind::File, "a/b/PaxHeaders.0/caf".to_owned()),
         ("a/\u{e9}/", Kind::Directory, "a//PaxHeaders.0".to_owned()),
         ("a/b/\u{e9}", Kind::File, "a/b/PaxHeaders.0".to_owned()),
         ("/\u{e9}", Kind::File, "/PaxHeaders.0".to_owned()),
         ("a/./b//../\u{e9}", Kind::File, "a/PaxHeaders.0".to_owned()),
-        (
-            "../../\u{e9}x",
-            Kind::File,
-            "../../PaxHeaders.0/x".to_owned(),
-        ),
-        (
-            &"n".repeat(101),
-            Kind::File,
-            format!("PaxHeaders.0/{}", "n".repeat(87)),
-        ),
+        ("../../\u{e9}x", Kind::File, "../../PaxHeaders.0/x".to_owned()),
+        (&"n".repeat(101), Kind::File, format!("PaxHeaders.0/{}", "n".repeat(87))),
     ] {
         let archive = blocks(&Header::new(kind, path));
         assert_eq!(text(&archive[..100]), name, "{path}");
@@ -242,10 +173,7 @@ fn directories_get_their_slash() {
 #[test]
 fn devices_keep_their_numbers() {
     let block = blocks(&Header::new(Kind::CharDevice, "null").with_device(1, 3));
-    assert_eq!(
-        (block[156], &block[329..345]),
-        (b'3', &b"0000001\x000000003\0"[..])
-    );
+    assert_eq!((block[156], &block[329..345]), (b'3', &b"0000001\x000000003\0"[..]));
 }
 
 #[test]
@@ -253,28 +181,13 @@ fn what_no_format_can_hold_is_refused() {
     assert_eq!(refused(&Header::file("a\0b", 0)), Field::Path);
     assert_eq!(refused(&Header::file("a/", 0)), Field::Path);
     assert_eq!(refused(&Header::symlink("a", "b\0c")), Field::Link);
-    assert_eq!(
-        refused(&Header::file("a", 0).with_mode(0o10_000_000)),
-        Field::Mode
-    );
-    assert_eq!(
-        refused(&Header::new(Kind::BlockDevice, "a").with_device(1 << 21, 0)),
-        Field::Device
-    );
+    assert_eq!(refused(&Header::file("a", 0).with_mode(0o10_000_000)), Field::Mode);
+    assert_eq!(refused(&Header::new(Kind::BlockDevice, "a").with_device(1 << 21, 0)), Field::Device);
     assert_eq!(refused(&Header::file("a", 1 << 63)), Field::Size);
+    assert_eq!(refused(&Header::file("a", 0).with_xattr("a=b", "")), Field::Record);
+    assert_eq!(refused(&Header::file("a", 0).with_xattr("a", vec![0; 1 << 20])), Field::ExtendedHeader);
     assert_eq!(
-        refused(&Header::file("a", 0).with_xattr("a=b", "")),
-        Field::Record
-    );
-    assert_eq!(
-        refused(&Header::file("a", 0).with_xattr("a", vec![0; 1 << 20])),
-        Field::ExtendedHeader
-    );
-    assert_eq!(
-        refused(&Header::file("a", 0).with_modified(Timestamp {
-            seconds: 0,
-            nanos: 1_000_000_000
-        })),
+        refused(&Header::file("a", 0).with_modified(Timestamp { seconds: 0, nanos: 1_000_000_000 })),
         Field::Modified
     );
     let mut directory = Header::directory("a");
@@ -286,14 +199,8 @@ fn what_no_format_can_hold_is_refused() {
 fn contents_of_another_size_are_refused() {
     for content in [&b"12"[..], b"1234"] {
         let mut writer = Writer::new(Vec::new());
-        assert!(matches!(
-            writer.append(&Header::file("a", 3), content),
-            Err(Error::WrongSize { expected: 3, .. })
-        ));
-        assert!(matches!(
-            writer.append(&Header::file("b", 0), &b""[..]),
-            Err(Error::Unfinished { .. })
-        ));
+        assert!(matches!(writer.append(&Header::file("a", 3), content), Err(Error::WrongSize { expected: 3, .. })));
+        assert!(matches!(writer.append(&Header::file("b", 0), &b""[..]), Err(Error::Unfinished { .. })));
         assert!(matches!(writer.finish(), Err(Error::Unfinished { .. })));
     }
 }
@@ -319,12 +226,7 @@ fn holes_become_zeros() {
     }
     let mut writer = Writer::new(Vec::new());
     let size = 200_000 + 3;
-    writer
-        .append_content(
-            &Header::file("a", size),
-            &mut Sparse(vec![Extent::Data(3), Extent::Hole(200_000)]),
-        )
-        .unwrap();
+    writer.append_content(&Header::file("a", size), &mut Sparse(vec![Extent::Data(3), Extent::Hole(200_000)])).unwrap();
     let archive = writer.finish().unwrap();
     let mut reader = Reader::new(&archive[..]);
     let mut content = Vec::new();
@@ -343,14 +245,8 @@ fn a_failing_source_and_a_failing_destination_are_told_apart() {
         }
     }
     let mut writer = Writer::new(Vec::new());
-    assert!(matches!(
-        writer.append(&Header::file("a", 3), Failing),
-        Err(Error::Contents { .. })
-    ));
+    assert!(matches!(writer.append(&Header::file("a", 3), Failing), Err(Error::Contents { .. })));
     let mut full = [0; 100];
     let mut writer = Writer::new(&mut full[..]);
-    assert!(matches!(
-        writer.append_header(&Header::file("a", 0)),
-        Err(Error::Write { .. })
-    ));
+    assert!(matches!(writer.append_header(&Header::file("a", 0)), Err(Error::Write { .. })));
 }

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cache_core::local::{BegunIngest, Faults, Ingest, NewSnapshot, Step, Store, StoreOptions};
+use cache_core::local::{BegunIngest, Faults, Ingest, Step, Store, StoreOptions};
 use cache_core::ports::{
     Expected, IndexEntry, LeaseKind, LeaseOptions, MetadataChange, Precondition, Resource, SnapshotKind, Start,
     Uniqueness, Usage,
 };
+use cache_core::snapshot::NewSnapshot;
 use cache_core::{Algorithm, Descriptor, Digest, DigestHasher, Error, ErrorKind, Labels, MediaType, Result};
 use local_support::power::PowerCuts;
 use local_support::{HandClock, assert_clean_after_collection, assert_sound, bytes, commit, label, lease};
@@ -57,8 +58,9 @@ impl Promises {
                 }
                 Promise::Snapshot { lease, key, kind } => {
                     let row = store.snapshot("native", key).expect("a snapshot is read");
-                    row.is_some_and(|row| row.info.kind == *kind && store.snapshot_directory(row.id).is_dir())
-                        && holds(lease, Resource::Snapshot { snapshotter: "native".to_owned(), key: key.clone() })
+                    row.is_some_and(|row| {
+                        row.info.kind == *kind && store.snapshots_directory().join(row.id.to_string()).is_dir()
+                    }) && holds(lease, Resource::Snapshot { snapshotter: "native".to_owned(), key: key.clone() })
                 }
                 Promise::Image(name) => store.image(name).expect("an image is read").is_some(),
                 Promise::Record(key) => store.record(key).expect("a record is read").is_some(),
@@ -110,19 +112,12 @@ fn scenario(store: &Arc<Store>, promises: &Promises) -> Result<()> {
     let labels = Labels::new();
     let directory = store.scratch_directory()?;
     fs::create_dir(directory.join("fs")).and_then(|()| fs::write(directory.join("fs/file"), "data")).expect("scratch");
-    let new = NewSnapshot {
-        snapshotter: "native",
-        key: "active",
-        kind: SnapshotKind::Active,
-        parent: None,
-        labels: &labels,
-        directory: Some(&directory),
-    };
+    let new = NewSnapshot { key: "active".to_owned(), kind: SnapshotKind::Active, parent: None, labels: Labels::new() };
     let active = |kind, key: &str| Promise::Snapshot { lease: permanent.clone(), key: key.to_owned(), kind };
-    store.create_snapshot(&permanent, &new)?;
+    let row = store.create_snapshot(&permanent, "native", &new, Some(&directory))?;
     promises.add(active(SnapshotKind::Active, "active"));
     promises.take_back(|promise| *promise != active(SnapshotKind::Active, "active"));
-    store.commit_snapshot(&permanent, "native", "committed", "active", &labels, Usage { bytes: 4096, inodes: 2 })?;
+    store.commit_snapshot(&permanent, "native", "committed", &row, &labels, Usage { bytes: 4096, inodes: 2 })?;
     promises.add(active(SnapshotKind::Committed, "committed"));
 
     let target = Descriptor::new(MediaType::new("application/vnd.oci.image.manifest.v1+json"), first, 5);

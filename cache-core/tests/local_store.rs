@@ -6,13 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cache_core::local::{
-    Damage, Depth, FileSystemClass, Garbage, NewSnapshot, Repair, Store, StoreOptions, file_system_class,
-};
+use cache_core::local::{Damage, Depth, FileSystemClass, Garbage, Repair, Store, StoreOptions, file_system_class};
 use cache_core::ports::{
     BatchOutcome, Committed, Expected, ImageOutcome, IndexEntry, IndexQuery, LeaseKind, LeaseOptions, LockMode,
     MetadataChange, Precondition, Resource, SnapshotKind, Start, Uniqueness, Usage,
 };
+use cache_core::snapshot::{NewSnapshot, SnapshotRow};
 use cache_core::{Algorithm, Descriptor, Digest, DigestHasher, ErrorKind, LabelChange, Labels, MediaType};
 use local_support::{
     HandClock, assert_clean_after_collection, assert_kind, assert_sound, bytes, commit, label, lease, open, start,
@@ -258,7 +257,9 @@ fn a_blob_that_is_there_is_leased_and_gets_the_labels_it_lacks() {
     store.delete_lease(&second).expect("it is deleted");
     assert_eq!(store.collect().expect("it runs").blobs, 0);
     let contradiction = Expected { digest: Some(digest), size: Some(1) };
-    assert_kind(store.begin(&third, "four", contradiction, Start::Fresh), ErrorKind::Corrupt);
+    let mut ingest = start(&store, &third, "four", contradiction, Start::Fresh);
+    assert_kind(ingest.write(b"content"), ErrorKind::LimitExceeded);
+    drop(ingest);
     store.delete_lease(&third).expect("it is deleted");
     assert_eq!(store.collect().expect("it runs").blobs, 1);
     assert_clean_after_collection(&store);
@@ -498,57 +499,54 @@ fn snapshots_have_rows_and_directories_together() {
     let directory = directory();
     let store = open(directory.path());
     let held = lease(&store, LeaseKind::Flat);
-    let labels = label("a", "1");
     let scratch = store.scratch_directory().expect("a directory");
     fs::create_dir(scratch.join("fs")).expect("ours");
-    let mut new = NewSnapshot {
-        snapshotter: "overlayfs",
-        key: "active",
+    let new = |key: &str, parent: Option<&SnapshotRow>| NewSnapshot {
+        key: key.to_owned(),
         kind: SnapshotKind::Active,
-        parent: None,
-        labels: &labels,
-        directory: Some(&scratch),
+        parent: parent.cloned(),
+        labels: label("a", "1"),
     };
-    let active = store.create_snapshot(&held, &new).expect("it is created");
-    assert!(store.snapshot_directory(active.id).join("fs").is_dir());
+    let create = |lease: &str, new: &NewSnapshot| store.create_snapshot(lease, "overlayfs", new, None);
+    let place = |row: &SnapshotRow| store.snapshots_directory().join(row.id.to_string());
+    let active = store.create_snapshot(&held, "overlayfs", &new("active", None), Some(&scratch)).expect("created");
+    assert!(place(&active).join("fs").is_dir());
     assert!(!scratch.exists());
-    new.directory = None;
-    assert_kind(store.create_snapshot(&held, &new), ErrorKind::AlreadyExists);
-    new.key = "child";
-    new.parent = Some(&active);
-    assert_kind(store.create_snapshot(&held, &new), ErrorKind::Invalid);
+    assert_kind(create(&held, &new("active", None)), ErrorKind::AlreadyExists);
+    assert_kind(create(&held, &new("child", Some(&active))), ErrorKind::Invalid);
 
     let usage = Usage { bytes: 8192, inodes: 3 };
-    let commit = |name, key| store.commit_snapshot(&held, "overlayfs", name, key, &Labels::new(), usage);
-    assert_kind(commit("base", "missing"), ErrorKind::NotFound);
-    let base = commit("base", "active").expect("it is committed");
+    let commit = |name, row: &SnapshotRow| store.commit_snapshot(&held, "overlayfs", name, row, &Labels::new(), usage);
+    let base = commit("base", &active).expect("it is committed");
     assert_eq!((base.id, base.info.kind, base.usage), (active.id, SnapshotKind::Committed, usage));
     assert_eq!(base.info.labels, Labels::new());
-    assert_kind(commit("other", "base"), ErrorKind::Invalid);
+    assert_kind(commit("other", &active), ErrorKind::Invalid);
     assert_eq!(store.snapshot("overlayfs", "active").expect("it is read"), None);
 
-    new.parent = Some(&base);
-    let child = store.create_snapshot(&held, &new).expect("it is created");
+    let child = create(&held, &new("child", Some(&base))).expect("it is created");
     assert_eq!(child.info.parent.as_deref(), Some("base"));
-    assert_eq!(store.snapshot_parents(child.id).expect("they are read"), [base.id]);
+    assert_eq!(child.parents, [base.id]);
     assert_kind(store.remove_snapshot("overlayfs", "base"), ErrorKind::Busy);
-    assert_kind(commit("base", "child"), ErrorKind::AlreadyExists);
-    store.change_snapshot_labels("overlayfs", "child", &[LabelChange::set("b", "2")]).expect("it is there");
-    assert_eq!(store.snapshots("overlayfs").expect("they are listed").len(), 2);
+    assert_kind(commit("base", &child), ErrorKind::AlreadyExists);
+    let child = commit("middle", &child).expect("it is committed");
+    let top = create(&held, &new("top", Some(&child))).expect("it is created");
+    assert_eq!(top.parents, [child.id, base.id]);
+    store.change_snapshot_labels("overlayfs", "top", &[LabelChange::set("b", "2")]).expect("it is there");
+    assert_eq!(store.snapshots("overlayfs").expect("they are listed").len(), 3);
     assert_eq!(store.snapshots("native").expect("they are listed").len(), 0);
 
     // A flat lease on the child keeps its parents.
     let flat = lease(&store, LeaseKind::Flat);
-    let resource = |key: &str| Resource::Snapshot { snapshotter: "overlayfs".to_owned(), key: key.to_owned() };
-    store.attach(&flat, &[resource("child")]).expect("it lives");
+    let resource = Resource::Snapshot { snapshotter: "overlayfs".to_owned(), key: "top".to_owned() };
+    store.attach(&flat, std::slice::from_ref(&resource)).expect("it lives");
     store.delete_lease(&held).expect("it is deleted");
     assert_eq!(store.collect().expect("it runs").snapshots, 0);
-    store.detach(&flat, &[resource("child")]).expect("it lives");
-    assert_eq!(store.collect().expect("it runs").snapshots, 2);
-    assert!(!store.snapshot_directory(base.id).exists());
+    store.detach(&flat, &[resource]).expect("it lives");
+    assert_eq!(store.collect().expect("it runs").snapshots, 3);
+    assert!(!place(&base).exists());
     assert_clean_after_collection(&store);
-    new.parent = Some(&base);
-    assert_kind(store.create_snapshot(&flat, &new), ErrorKind::NotFound);
+    assert_kind(create(&flat, &new("late", Some(&base))), ErrorKind::NotFound);
+    assert_kind(commit("late", &top), ErrorKind::Invalid);
 }
 
 #[test]
@@ -557,24 +555,14 @@ fn removing_a_snapshot_removes_trees_that_nobody_may_write_to() {
     let store = open(directory.path());
     let held = lease(&store, LeaseKind::Flat);
     let scratch = store.scratch_directory().expect("a directory");
-    fs::create_dir_all(scratch.join("a/b")).expect("ours");
-    fs::write(scratch.join("a/b/file"), "x").expect("ours");
-    fs::set_permissions(scratch.join("a/b"), fs::Permissions::from_mode(0o500)).expect("ours");
-    fs::set_permissions(scratch.join("a"), fs::Permissions::from_mode(0)).expect("ours");
-    let labels = Labels::new();
-    let new = NewSnapshot {
-        snapshotter: "native",
-        key: "key",
-        kind: SnapshotKind::View,
-        parent: None,
-        labels: &labels,
-        directory: Some(&scratch),
-    };
-    let outcome = store.create_snapshot(&held, &new);
-    // Only root can sync a directory that may not be read.
-    let Ok(row) = outcome else { return store.discard_scratch(&scratch).expect("it is removed") };
+    fs::create_dir_all(scratch.join("fs/a/b")).expect("ours");
+    fs::write(scratch.join("fs/a/b/file"), "x").expect("ours");
+    fs::set_permissions(scratch.join("fs/a/b"), fs::Permissions::from_mode(0o500)).expect("ours");
+    fs::set_permissions(scratch.join("fs/a"), fs::Permissions::from_mode(0)).expect("ours");
+    let new = NewSnapshot { key: "key".to_owned(), kind: SnapshotKind::View, parent: None, labels: Labels::new() };
+    let row = store.create_snapshot(&held, "native", &new, Some(&scratch)).expect("it is created");
     store.remove_snapshot("native", "key").expect("it is removed");
-    assert!(!store.snapshot_directory(row.id).exists());
+    assert!(!store.snapshots_directory().join(row.id.to_string()).exists());
     assert_kind(store.remove_snapshot("native", "key"), ErrorKind::NotFound);
 }
 

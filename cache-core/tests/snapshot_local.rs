@@ -8,20 +8,21 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use cache_core::local::{Depth, Repair, Store, StoreOptions};
-use cache_core::memory::{ManualClock, Memory};
+use cache_core::local::{Depth, Local, Repair, StoreOptions};
+use cache_core::memory::ManualClock;
 use cache_core::mount::LinuxMounter;
 use cache_core::ports::{
-    Access, Lease, LeaseKind, LeaseOptions, Mounter, Pool, Prepared, Resource, SnapshotKind, Snapshotter,
+    Access, Collector, Lease, LeaseKind, LeaseManager, LeaseOptions, Mounter, Pool, Prepared, Resource, SnapshotKind,
+    Snapshotter,
 };
-use cache_core::snapshot::{DirectorySnapshotter, Durability, LocalRows, SnapshotRows};
+use cache_core::snapshot::{DirectorySnapshotter, Durability, SnapshotRows};
 use cache_core::{ErrorKind, Labels, ThreadPool};
 use pollster::block_on;
 use snapshot_support::names;
 
 /// One opening of the store, with a permanent lease.
 struct Opened {
-    store: Arc<Store>,
+    store: Local,
     lease: Lease,
     pool: Arc<dyn Pool>,
     snapshotter: DirectorySnapshotter,
@@ -31,11 +32,9 @@ struct Opened {
 fn open(directory: &Path, name: &str) -> Opened {
     let pool: Arc<dyn Pool> = Arc::new(ThreadPool::new());
     let clock = Arc::new(ManualClock::default());
-    let store = Store::open(directory, StoreOptions::new(Arc::clone(&clock) as _)).unwrap();
-    let lease = store.create_lease(&LeaseOptions::new(LeaseKind::Permanent)).unwrap();
-    // A lease is its name; the store looks at nothing else.
-    let lease = Lease::new(lease, Memory::new(clock).leases);
-    let rows = Arc::new(LocalRows::new(Arc::clone(&store), name, Arc::clone(&pool)));
+    let store = block_on(Local::open(directory, Arc::clone(&pool), StoreOptions::new(clock))).unwrap();
+    let lease = block_on(store.leases.create(LeaseOptions::new(LeaseKind::Permanent))).unwrap();
+    let rows = store.snapshots(name);
     let snapshotter = match name {
         "native" => DirectorySnapshotter::native(rows, Arc::clone(&pool), Default::default()).unwrap(),
         _ => block_on(DirectorySnapshotter::overlayfs(rows, Arc::clone(&pool), Default::default())).unwrap(),
@@ -57,8 +56,8 @@ impl Opened {
 }
 
 #[track_caller]
-fn assert_sound(store: &Store) {
-    let report = store.check(Depth::Bytes, Repair::Report).unwrap();
+fn assert_sound(store: &Local) {
+    let report = block_on(store.check(Depth::Bytes, Repair::Report)).unwrap();
     assert!(report.damage.is_empty(), "{report:?}");
 }
 
@@ -99,7 +98,7 @@ fn a_refused_prepare_leaves_no_directory_behind() {
     let directory = tempfile::tempdir().unwrap();
     let opened = open(directory.path(), "native");
     opened.prepare("a", None);
-    opened.store.delete_lease(opened.lease.id()).unwrap();
+    block_on(opened.store.leases.delete(opened.lease.id())).unwrap();
     let refused = block_on(opened.snapshotter.prepare(&opened.lease, "b", None, Labels::new()));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(names(&opened.directory), ["1"]);
@@ -115,17 +114,17 @@ fn a_collection_removes_what_no_lease_holds_and_keeps_the_parents_of_what_one_do
     opened.prepare("b", Some("base"));
     opened.commit("top", "b");
     opened.prepare("unwanted", Some("base"));
-    let held = opened.store.create_lease(&LeaseOptions::new(LeaseKind::Permanent)).unwrap();
+    let held = block_on(opened.store.leases.create(LeaseOptions::new(LeaseKind::Permanent))).unwrap();
     let top = Resource::Snapshot { snapshotter: "native".to_owned(), key: "top".to_owned() };
-    opened.store.attach(&held, &[top]).unwrap();
-    opened.store.delete_lease(opened.lease.id()).unwrap();
-    opened.store.collect().unwrap();
+    block_on(opened.store.leases.attach(&held, &[top])).unwrap();
+    block_on(opened.store.leases.delete(opened.lease.id())).unwrap();
+    block_on(opened.store.collector.collect()).unwrap();
     let mut left: Vec<_> = block_on(opened.snapshotter.list()).unwrap().into_iter().map(|info| info.key).collect();
     left.sort();
     assert_eq!(left, ["base", "top"]);
     assert_eq!(names(&opened.directory), ["1", "2"]);
-    opened.store.delete_lease(&held).unwrap();
-    opened.store.collect().unwrap();
+    block_on(opened.store.leases.delete(held.id())).unwrap();
+    block_on(opened.store.collector.collect()).unwrap();
     assert!(names(&opened.directory).is_empty());
     assert_sound(&opened.store);
 }
@@ -156,14 +155,12 @@ fn layers_of_overlayfs_are_mounted_from_the_store() {
 fn auto_uses_the_rows_of_the_snapshotter_that_it_picks() {
     let directory = tempfile::tempdir().unwrap();
     let opened = open(directory.path(), "native");
-    let rows = |name: &str| {
-        Ok(Arc::new(LocalRows::new(Arc::clone(&opened.store), name, Arc::clone(&opened.pool))) as Arc<dyn SnapshotRows>)
-    };
+    let rows = |name: &str| Ok(opened.store.snapshots(name) as Arc<dyn SnapshotRows>);
     let chosen = DirectorySnapshotter::auto(rows, Arc::clone(&opened.pool), Durability::Synced);
     let chosen = block_on(chosen).unwrap();
     let prepared = block_on(chosen.prepare(&opened.lease, "a", None, Labels::new()));
     prepared.unwrap();
-    assert_eq!(opened.store.snapshots(chosen.name()).unwrap().len(), 1);
+    assert_eq!(block_on(opened.store.snapshots(chosen.name()).list()).unwrap().len(), 1);
 }
 
 #[test]

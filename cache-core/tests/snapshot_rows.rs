@@ -201,7 +201,7 @@ fn public_types_can_be_shown_and_shared() {
     check::<cache_core::mount::LinuxTree>();
     check::<cache_core::mount::OverlayLayers>();
     #[cfg(feature = "local")]
-    check::<cache_core::snapshot::LocalRows>();
+    check::<cache_core::local::LocalSnapshots>();
 }
 
 #[test]

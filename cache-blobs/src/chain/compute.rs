@@ -4,6 +4,7 @@ use cache_core::cache::ImmutableRef;
 use cache_core::flight::Held;
 use cache_core::ports::{DiffOptions, Differ, Lease, ParentDiff, TemporaryLease};
 use cache_core::{BlobChain, Error, ErrorKind, Layer, Result};
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::chain::layer_backends::LayerBackends;
@@ -47,10 +48,8 @@ pub async fn compute_blob_chain(
         return Ok(layers.map(BlobChain::new));
     }
     top.finalize().await?;
-    let made: Vec<_> = stream::iter(refs.iter().map(|below| make(below, lease, backends, options)))
-        .buffered(backends.concurrent_layers.get())
-        .try_collect()
-        .await?;
+    let work: Vec<_> = refs.iter().map(|below| make(below, lease, backends, options).boxed()).collect();
+    let made: Vec<_> = stream::iter(work).buffered(backends.concurrent_layers.get()).try_collect().await?;
     // A layer is addressed over its parent, so blobs are given from the bottom up.
     let mut layers = Vec::with_capacity(refs.len());
     for (below, layer) in refs.iter().zip(&made) {

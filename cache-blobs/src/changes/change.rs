@@ -30,18 +30,10 @@ pub struct Change {
 
 impl Change {
     pub(super) fn deleted(path: Vec<u8>) -> Self {
-        Self {
-            kind: ChangeKind::Delete,
-            path,
-            entry: None,
-        }
+        Self { kind: ChangeKind::Delete, path, entry: None }
     }
 
     pub(super) fn present(kind: ChangeKind, path: Vec<u8>, entry: TreeEntry) -> Self {
-        Self {
-            kind,
-            path,
-            entry: Some(entry),
-        }
+        Self { kind, path, entry: Some(entry) }
     }
 }

@@ -3,23 +3,21 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::file_content::FileContent;
 use super::tree::join;
 use super::{Directory, Error, FileKind, Identity, Metadata, Operation, Tree};
 use crate::content::Content;
+use crate::directory_names::directory_names;
 use crate::tar::Timestamp;
 
-/// Bytes of directory entries asked for at once; the C library asks for 32 KiB.
-const NAMES_BYTES: usize = 64 * 1024;
 /// Linux's `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`: no attribute and no list of names is longer.
 const XATTR_BYTES: usize = 64 * 1024;
 /// Room for a first try; `security.capability` has at most 24 bytes.
@@ -56,14 +54,8 @@ impl DirectoryTree {
 
 impl Tree for DirectoryTree {
     fn root(&self) -> Result<Arc<dyn Directory>, Error> {
-        let fd = self
-            .root
-            .try_clone()
-            .map_err(|error| Error::io(Operation::Open, b"", error))?;
-        Ok(Arc::new(OpenDirectory {
-            fd,
-            path: Vec::new(),
-        }))
+        let fd = self.root.try_clone().map_err(|error| Error::io(Operation::Open, b"", error))?;
+        Ok(Arc::new(OpenDirectory { fd, path: Vec::new() }))
     }
 }
 
@@ -79,44 +71,21 @@ impl OpenDirectory {
     }
 
     fn open(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
-        rustix::fs::openat(
-            &self.fd,
-            OsStr::from_bytes(name),
-            flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|error| self.failed(Operation::Open, name, error))
+        rustix::fs::openat(&self.fd, OsStr::from_bytes(name), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| self.failed(Operation::Open, name, error))
     }
 
     /// A path for the attribute calls, which take no directory: the kernel's own link to the open directory, and the
     /// name in it, which those calls do not follow. Opening the file instead would fail without read permission, and
     /// would wake up devices.
     fn proc_path(&self, name: &[u8]) -> Vec<u8> {
-        [
-            b"/proc/self/fd/",
-            self.fd.as_fd().as_raw_fd().to_string().as_bytes(),
-            b"/",
-            name,
-        ]
-        .concat()
+        [b"/proc/self/fd/", self.fd.as_fd().as_raw_fd().to_string().as_bytes(), b"/", name].concat()
     }
 }
 
 impl Directory for OpenDirectory {
     fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
-        // A handle of its own, because a directory's position is shared between copies of a handle.
-        let fd = self.open(b".", OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; NAMES_BYTES];
-        let mut entries = RawDir::new(fd, &mut buffer);
-        let mut names = Vec::new();
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|error| self.failed(Operation::Read, b"", error))?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(name.to_vec());
-            }
-        }
-        Ok(names)
+        directory_names(&self.fd).map_err(|error| self.failed(Operation::Read, b"", error))
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
@@ -129,10 +98,7 @@ impl Directory for OpenDirectory {
 
     fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
         let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Arc::new(Self {
-            fd,
-            path: join(&self.path, name),
-        }))
+        Ok(Arc::new(Self { fd, path: join(&self.path, name) }))
     }
 
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
@@ -145,22 +111,13 @@ impl Directory for OpenDirectory {
     fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
         // Not to hang, should a pipe have taken the file's place.
         let fd = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        let stat =
-            rustix::fs::fstat(&fd).map_err(|error| self.failed(Operation::Inspect, name, error))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|error| self.failed(Operation::Inspect, name, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error::Changed {
-                path: join(&self.path, name),
-            });
+            return Err(Error::Changed { path: join(&self.path, name) });
         }
         let size = u64::try_from(stat.st_size).unwrap_or_default();
-        let allocated = u64::try_from(stat.st_blocks)
-            .unwrap_or_default()
-            .saturating_mul(512);
-        Ok(Box::new(FileContent::new(
-            File::from(fd),
-            size,
-            allocated < size,
-        )))
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
+        Ok(Box::new(FileContent::new(File::from(fd), size, allocated < size)))
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -200,10 +157,7 @@ impl Directory for OpenDirectory {
 }
 
 fn split_names(list: &[u8]) -> Vec<Vec<u8>> {
-    list.split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect()
+    list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 fn metadata_of(stat: &Stat) -> Metadata {
@@ -216,10 +170,7 @@ fn metadata_of(stat: &Stat) -> Metadata {
         FileType::Socket => FileKind::Socket,
         _ => FileKind::File,
     };
-    let identity = Identity {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-    };
+    let identity = Identity { device: stat.st_dev, inode: stat.st_ino };
     let mut metadata = Metadata::new(kind, stat.st_mode & 0o7777, identity);
     metadata.uid = stat.st_uid;
     metadata.gid = stat.st_gid;
@@ -229,10 +180,7 @@ fn metadata_of(stat: &Stat) -> Metadata {
     }
     metadata.size = u64::try_from(stat.st_size).unwrap_or_default();
     let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
-    metadata.modified = Timestamp {
-        seconds: stat.st_mtime,
-        nanos,
-    };
+    metadata.modified = Timestamp { seconds: stat.st_mtime, nanos };
     #[allow(clippy::useless_conversion, reason = "32 bits wide on some processors")]
     let links = u64::from(stat.st_nlink);
     metadata.links = links;

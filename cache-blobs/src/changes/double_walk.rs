@@ -45,16 +45,10 @@ impl Level {
         upper: Option<&Arc<dyn Directory>>,
     ) -> Result<Self, Error> {
         let entries = |directory: Option<&Arc<dyn Directory>>| match directory {
-            Some(directory) => {
-                sorted_entries(directory).map(|entries| entries.into_iter().peekable())
-            }
+            Some(directory) => sorted_entries(directory).map(|entries| entries.into_iter().peekable()),
             None => Ok(Vec::new().into_iter().peekable()),
         };
-        Ok(Self {
-            path,
-            lower: entries(lower)?,
-            upper: entries(upper)?,
-        })
+        Ok(Self { path, lower: entries(lower)?, upper: entries(upper)? })
     }
 
     /// What comes first in either directory: an entry of one, or those of both under the same name.
@@ -78,10 +72,7 @@ impl DoubleWalk {
         lower: Option<&Arc<dyn Directory>>,
         upper: Option<&Arc<dyn Directory>>,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            levels: vec![Level::new(path, lower, upper)?],
-            failed: false,
-        })
+        Ok(Self { levels: vec![Level::new(path, lower, upper)?], failed: false })
     }
 
     fn advance(&mut self) -> Result<Option<Change>, Error> {
@@ -90,14 +81,7 @@ impl DoubleWalk {
                 self.levels.pop();
                 continue;
             };
-            let path = join(
-                &level.path,
-                &upper
-                    .as_ref()
-                    .or(lower.as_ref())
-                    .expect("one of the two is there")
-                    .name,
-            );
+            let path = join(&level.path, &upper.as_ref().or(lower.as_ref()).expect("one of the two is there").name);
             let Some(upper) = upper else {
                 return Ok(Some(Change::deleted(path)));
             };
@@ -105,11 +89,7 @@ impl DoubleWalk {
                 // A lower file of another kind gives way to the directory, and all below that is new.
                 let below = lower.as_ref().filter(|lower| lower.metadata.is_directory());
                 let below = below.map(TreeEntry::open).transpose()?;
-                self.levels.push(Level::new(
-                    path.clone(),
-                    below.as_ref(),
-                    Some(&upper.open()?),
-                )?);
+                self.levels.push(Level::new(path.clone(), below.as_ref(), Some(&upper.open()?))?);
             }
             let kind = match lower {
                 None => ChangeKind::Add,

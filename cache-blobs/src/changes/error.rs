@@ -48,11 +48,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(operation: Operation, path: &[u8], source: impl Into<io::Error>) -> Self {
-        Self::Io {
-            operation,
-            path: path.to_vec(),
-            source: Arc::new(source.into()),
-        }
+        Self::Io { operation, path: path.to_vec(), source: Arc::new(source.into()) }
     }
 }
 
@@ -93,10 +89,6 @@ struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "/{}",
-            String::from_utf8_lossy(self.0).escape_debug()
-        )
+        write!(formatter, "/{}", String::from_utf8_lossy(self.0).escape_debug())
     }
 }

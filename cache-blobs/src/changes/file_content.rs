@@ -22,13 +22,7 @@ pub(super) struct FileContent {
 impl FileContent {
     /// `sparse` says that the file takes up less room than its size, so that looking for holes can pay.
     pub(super) fn new(file: File, size: u64, sparse: bool) -> Self {
-        Self {
-            file,
-            data_end: 0,
-            position: 0,
-            size,
-            sparse,
-        }
+        Self { file, data_end: 0, position: 0, size, sparse }
     }
 
     /// Length of the hole at the current position; leaves the file at the data behind it.
@@ -69,10 +63,7 @@ impl Content for FileContent {
                 limit = usize::try_from(left).map_or(limit, |left| left.min(limit));
             }
         }
-        match read_some(
-            &mut (&self.file as &File).take(limit as u64),
-            &mut buffer[..limit],
-        )? {
+        match read_some(&mut (&self.file as &File).take(limit as u64), &mut buffer[..limit])? {
             0 => Ok(Extent::End),
             count => {
                 self.position += count as u64;

@@ -21,9 +21,7 @@ pub(super) struct MemoryContent {
 
 impl MemoryContent {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        Self {
-            runs: vec![Run::Data(bytes.to_vec())],
-        }
+        Self { runs: vec![Run::Data(bytes.to_vec())] }
     }
 
     pub(super) fn read_from<R: Read>(entry: &mut Entry<'_, R>) -> Result<Self, tar::Error> {
@@ -52,11 +50,7 @@ pub(super) struct MemoryReader {
 
 impl MemoryReader {
     pub(super) fn new(content: Arc<MemoryContent>) -> Self {
-        Self {
-            content,
-            run: 0,
-            at: 0,
-        }
+        Self { content, run: 0, at: 0 }
     }
 }
 

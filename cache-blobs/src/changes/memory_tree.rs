@@ -54,14 +54,9 @@ impl MemoryTree {
     /// An empty tree, with a root of mode 0755.
     #[must_use]
     pub fn new() -> Self {
-        let mut inner = Inner {
-            device: DEVICES.fetch_add(1, Ordering::Relaxed),
-            nodes: Vec::new(),
-        };
+        let mut inner = Inner { device: DEVICES.fetch_add(1, Ordering::Relaxed), nodes: Vec::new() };
         inner.add(&Header::directory(""), Body::Directory(BTreeMap::new()));
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Puts an entry at its path, in place of what was there; missing parents get mode 0755.
@@ -90,8 +85,7 @@ impl MemoryTree {
             let mut header = entry.header().clone();
             header.path = path;
             if header.kind == Kind::HardLink {
-                header.link =
-                    below(directory, &header.link).ok_or_else(|| invalid(&header.link))?;
+                header.link = below(directory, &header.link).ok_or_else(|| invalid(&header.link))?;
             }
             let content = MemoryContent::read_from(&mut entry).map_err(Error::Archive)?;
             tree.put(&header, content)?;
@@ -110,9 +104,7 @@ impl MemoryTree {
         };
         let parent = inner.make_directories(&parts)?;
         let index = match header.kind {
-            Kind::HardLink => inner
-                .find(&header.link)?
-                .ok_or_else(|| invalid(&header.link))?,
+            Kind::HardLink => inner.find(&header.link)?.ok_or_else(|| invalid(&header.link))?,
             Kind::Directory => match inner.child(parent, name) {
                 Some(index) if inner.is_directory(index) => {
                     inner.nodes[index].metadata = inner.metadata(header, index);
@@ -134,11 +126,7 @@ impl Inner {
         let index = self.nodes.len();
         let mut metadata = self.metadata(header, index);
         metadata.links = 0;
-        self.nodes.push(Node {
-            metadata,
-            xattrs: header.xattrs.clone(),
-            body,
-        });
+        self.nodes.push(Node { metadata, xattrs: header.xattrs.clone(), body });
         index
     }
 
@@ -151,23 +139,12 @@ impl Inner {
             Kind::Fifo => FileKind::Fifo,
             Kind::File | Kind::HardLink => FileKind::File,
         };
-        let mut metadata = Metadata::new(
-            kind,
-            header.mode,
-            Identity {
-                device: self.device,
-                inode: index as u64,
-            },
-        );
+        let mut metadata = Metadata::new(kind, header.mode, Identity { device: self.device, inode: index as u64 });
         metadata.uid = u32::try_from(header.uid).unwrap_or(u32::MAX);
         metadata.gid = u32::try_from(header.gid).unwrap_or(u32::MAX);
         metadata.device_major = header.device_major;
         metadata.device_minor = header.device_minor;
-        metadata.size = if header.kind == Kind::Symlink {
-            header.link.len() as u64
-        } else {
-            header.size
-        };
+        metadata.size = if header.kind == Kind::Symlink { header.link.len() as u64 } else { header.size };
         metadata.modified = header.modified;
         metadata
     }
@@ -198,8 +175,7 @@ impl Inner {
                 Some(index) if self.is_directory(index) => index,
                 Some(_) => return Err(invalid(part)),
                 None => {
-                    let index =
-                        self.add(&Header::directory(*part), Body::Directory(BTreeMap::new()));
+                    let index = self.add(&Header::directory(*part), Body::Directory(BTreeMap::new()));
                     self.name(directory, part, index)?;
                     index
                 }
@@ -222,11 +198,7 @@ impl Inner {
 
 impl Tree for MemoryTree {
     fn root(&self) -> Result<Arc<dyn Directory>, Error> {
-        Ok(Arc::new(MemoryDirectory {
-            inner: Arc::clone(&self.inner),
-            index: 0,
-            path: Vec::new(),
-        }))
+        Ok(Arc::new(MemoryDirectory { inner: Arc::clone(&self.inner), index: 0, path: Vec::new() }))
     }
 }
 
@@ -259,19 +231,14 @@ impl Directory for MemoryDirectory {
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
-        Ok(self
-            .inner
-            .child(self.index, name)
-            .map(|index| self.inner.nodes[index].metadata.clone()))
+        Ok(self.inner.child(self.index, name).map(|index| self.inner.nodes[index].metadata.clone()))
     }
 
     fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
         match self.inner.child(self.index, name) {
-            Some(index) if self.inner.is_directory(index) => Ok(Arc::new(Self {
-                inner: Arc::clone(&self.inner),
-                index,
-                path: join(&self.path, name),
-            })),
+            Some(index) if self.inner.is_directory(index) => {
+                Ok(Arc::new(Self { inner: Arc::clone(&self.inner), index, path: join(&self.path, name) }))
+            }
             Some(_) => Err(self.failed(name, Operation::Open, ErrorKind::NotADirectory)),
             None => Err(self.failed(name, Operation::Open, ErrorKind::NotFound)),
         }
@@ -287,47 +254,27 @@ impl Directory for MemoryDirectory {
     fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
         match &self.node(name, Operation::Open)?.body {
             Body::Content(content) => Ok(Box::new(MemoryReader::new(Arc::clone(content)))),
-            _ => Err(Error::Changed {
-                path: join(&self.path, name),
-            }),
+            _ => Err(Error::Changed { path: join(&self.path, name) }),
         }
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self
-            .node(name, Operation::ReadXattrs)?
-            .xattrs
-            .get(key)
-            .cloned())
+        Ok(self.node(name, Operation::ReadXattrs)?.xattrs.get(key).cloned())
     }
 
     fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        Ok(self
-            .node(name, Operation::ReadXattrs)?
-            .xattrs
-            .keys()
-            .cloned()
-            .collect())
+        Ok(self.node(name, Operation::ReadXattrs)?.xattrs.keys().cloned().collect())
     }
 }
 
 fn invalid(path: &[u8]) -> Error {
-    Error::Invalid {
-        path: path.to_vec(),
-    }
+    Error::Invalid { path: path.to_vec() }
 }
 
 /// The components of a path; `.` and empty ones do not count.
 fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Error> {
-    let parts: Vec<&[u8]> = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
-        .collect();
-    if parts.contains(&&b".."[..]) {
-        Err(invalid(path))
-    } else {
-        Ok(parts)
-    }
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    if parts.contains(&&b".."[..]) { Err(invalid(path)) } else { Ok(parts) }
 }
 
 /// `path` without `directory` in front; `None` when it lies elsewhere.
@@ -335,13 +282,6 @@ fn below(directory: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     if directory.is_empty() {
         return Some(path.to_vec());
     }
-    let rest = path
-        .strip_prefix(b"./")
-        .unwrap_or(path)
-        .strip_prefix(directory)?;
-    if rest.is_empty() {
-        Some(Vec::new())
-    } else {
-        rest.strip_prefix(b"/").map(<[u8]>::to_vec)
-    }
+    let rest = path.strip_prefix(b"./").unwrap_or(path).strip_prefix(directory)?;
+    if rest.is_empty() { Some(Vec::new()) } else { rest.strip_prefix(b"/").map(<[u8]>::to_vec) }
 }

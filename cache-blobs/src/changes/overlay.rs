@@ -26,15 +26,8 @@ impl Overlay {
 
 impl Tree for Overlay {
     fn root(&self) -> Result<Arc<dyn Directory>, Error> {
-        let layers = self
-            .layers
-            .iter()
-            .map(|layer| Ok(Part::new(layer.root()?)))
-            .collect::<Result<_, Error>>()?;
-        Ok(Arc::new(Merged {
-            path: Vec::new(),
-            parts: layers,
-        }))
+        let layers = self.layers.iter().map(|layer| Ok(Part::new(layer.root()?))).collect::<Result<_, Error>>()?;
+        Ok(Arc::new(Merged { path: Vec::new(), parts: layers }))
     }
 }
 
@@ -58,35 +51,22 @@ fn overlay_xattrs(directory: &dyn Directory, name: &[u8]) -> Result<Pairs, Error
     let mut found = Vec::new();
     for full in directory.xattr_names(name)? {
         if let Some(key) = overlay_key(&full) {
-            found.extend(
-                directory
-                    .xattr(name, &full)?
-                    .map(|value| (key.to_vec(), value)),
-            );
+            found.extend(directory.xattr(name, &full)?.map(|value| (key.to_vec(), value)));
         }
     }
     Ok(found)
 }
 
 /// The opacity of the directory `name`. A redirect is refused here, since every user of a directory asks this first.
-pub(super) fn opacity(
-    directory: &dyn Directory,
-    name: &[u8],
-    path: &[u8],
-) -> Result<Opacity, Error> {
+pub(super) fn opacity(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Result<Opacity, Error> {
     let mut opacity = Opacity::Transparent;
     for (key, value) in overlay_xattrs(directory, name)? {
         match (key.as_slice(), value.as_slice()) {
             (b"redirect", value) if !value.is_empty() => {
-                return Err(Error::Unsupported {
-                    path: path.to_vec(),
-                    feature: OverlayFeature::Redirect,
-                });
+                return Err(Error::Unsupported { path: path.to_vec(), feature: OverlayFeature::Redirect });
             }
             (b"opaque", b"y") => opacity = Opacity::Opaque,
-            (b"opaque", b"x") if opacity == Opacity::Transparent => {
-                opacity = Opacity::XattrWhiteouts
-            }
+            (b"opaque", b"x") if opacity == Opacity::Transparent => opacity = Opacity::XattrWhiteouts,
             _ => {}
         }
     }
@@ -94,26 +74,15 @@ pub(super) fn opacity(
 }
 
 /// Refuses a regular file whose contents are in another layer.
-pub(super) fn refuse_metacopy(
-    directory: &dyn Directory,
-    name: &[u8],
-    path: &[u8],
-) -> Result<(), Error> {
-    match overlay_xattrs(directory, name)?
-        .iter()
-        .any(|(key, _)| key == b"metacopy")
-    {
-        true => Err(Error::Unsupported {
-            path: path.to_vec(),
-            feature: OverlayFeature::Metacopy,
-        }),
+pub(super) fn refuse_metacopy(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Result<(), Error> {
+    match overlay_xattrs(directory, name)?.iter().any(|(key, _)| key == b"metacopy") {
+        true => Err(Error::Unsupported { path: path.to_vec(), feature: OverlayFeature::Metacopy }),
         false => Ok(()),
     }
 }
 
 fn overlay_key(full: &[u8]) -> Option<&[u8]> {
-    full.strip_prefix(b"trusted.overlay.")
-        .or_else(|| full.strip_prefix(b"user.overlay."))
+    full.strip_prefix(b"trusted.overlay.").or_else(|| full.strip_prefix(b"user.overlay."))
 }
 
 /// Whether an attribute belongs to overlayfs itself.
@@ -130,20 +99,12 @@ struct Part {
 
 impl Part {
     fn new(directory: Arc<dyn Directory>) -> Self {
-        Self {
-            directory,
-            xattr_whiteouts: false,
-        }
+        Self { directory, xattr_whiteouts: false }
     }
 
     fn hides(&self, name: &[u8], metadata: &Metadata) -> Result<bool, Error> {
-        let by_xattr =
-            self.xattr_whiteouts && metadata.kind == FileKind::File && metadata.size == 0;
-        if by_xattr
-            && overlay_xattrs(&*self.directory, name)?
-                .iter()
-                .any(|(key, _)| key == b"whiteout")
-        {
+        let by_xattr = self.xattr_whiteouts && metadata.kind == FileKind::File && metadata.size == 0;
+        if by_xattr && overlay_xattrs(&*self.directory, name)?.iter().any(|(key, _)| key == b"whiteout") {
             return Ok(true);
         }
         Ok(metadata.is_whiteout())
@@ -162,11 +123,7 @@ impl Merged {
     fn find(&self, name: &[u8]) -> Result<Option<(usize, Metadata)>, Error> {
         for (index, part) in self.parts.iter().enumerate() {
             if let Some(metadata) = part.directory.metadata(name)? {
-                return Ok(if part.hides(name, &metadata)? {
-                    None
-                } else {
-                    Some((index, metadata))
-                });
+                return Ok(if part.hides(name, &metadata)? { None } else { Some((index, metadata)) });
             }
         }
         Ok(None)
@@ -175,9 +132,7 @@ impl Merged {
     fn owner(&self, name: &[u8]) -> Result<&Part, Error> {
         match self.find(name)? {
             Some((index, _)) => Ok(&self.parts[index]),
-            None => Err(Error::Changed {
-                path: join(&self.path, name),
-            }),
+            None => Err(Error::Changed { path: join(&self.path, name) }),
         }
     }
 }
@@ -202,16 +157,11 @@ impl Directory for Merged {
                     continue;
                 };
                 let metadata = part.directory.metadata(place.key())?;
-                let hidden =
-                    metadata.map_or(Ok(true), |metadata| part.hides(place.key(), &metadata))?;
+                let hidden = metadata.map_or(Ok(true), |metadata| part.hides(place.key(), &metadata))?;
                 place.insert(!hidden);
             }
         }
-        Ok(seen
-            .into_iter()
-            .filter(|(_, shown)| *shown)
-            .map(|(name, _)| name)
-            .collect())
+        Ok(seen.into_iter().filter(|(_, shown)| *shown).map(|(name, _)| name).collect())
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
@@ -229,10 +179,7 @@ impl Directory for Merged {
             }
             let opacity = opacity(&*part.directory, name, &path)?;
             let directory = part.directory.directory(name)?;
-            parts.push(Part {
-                directory,
-                xattr_whiteouts: opacity == Opacity::XattrWhiteouts,
-            });
+            parts.push(Part { directory, xattr_whiteouts: opacity == Opacity::XattrWhiteouts });
             if opacity == Opacity::Opaque {
                 break;
             }

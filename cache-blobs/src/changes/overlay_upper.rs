@@ -30,11 +30,7 @@ pub fn overlay_upper(base: &dyn Tree, upper: &Arc<dyn Tree>) -> Result<OverlayUp
         view,
         base: Some(base.root()?),
     };
-    Ok(OverlayUpper {
-        levels: vec![level],
-        nested: None,
-        failed: false,
-    })
+    Ok(OverlayUpper { levels: vec![level], nested: None, failed: false })
 }
 
 /// Iterator over the changes in an upper directory.
@@ -73,25 +69,18 @@ impl OverlayUpper {
                 continue;
             };
             let path = join(&level.path, &entry.name);
-            let below = level
-                .base
-                .as_ref()
-                .map(|base| base.metadata(&entry.name))
-                .transpose()?
-                .flatten();
+            let below = level.base.as_ref().map(|base| base.metadata(&entry.name)).transpose()?.flatten();
             if entry.metadata.is_whiteout() {
                 match below {
                     Some(_) => return Ok(Some(Change::deleted(path))),
                     None => continue,
                 }
             }
-            let lower = below
-                .zip(level.base.clone())
-                .map(|(metadata, directory)| TreeEntry {
-                    directory,
-                    name: entry.name.clone(),
-                    metadata,
-                });
+            let lower = below.zip(level.base.clone()).map(|(metadata, directory)| TreeEntry {
+                directory,
+                name: entry.name.clone(),
+                metadata,
+            });
             if entry.metadata.kind == FileKind::File {
                 refuse_metacopy(&*entry.directory, &entry.name, &path)?;
             }
@@ -100,10 +89,7 @@ impl OverlayUpper {
                 false => None,
             };
             // Contents and attributes are read through the view, so that overlay's own attributes stay hidden.
-            let shown = TreeEntry {
-                directory: Arc::clone(&level.view),
-                ..entry.clone()
-            };
+            let shown = TreeEntry { directory: Arc::clone(&level.view), ..entry.clone() };
             let kind = match &lower {
                 None => Some(ChangeKind::Add),
                 Some(lower) if is_same(&path, lower, &shown)? => None,
@@ -127,20 +113,12 @@ impl OverlayUpper {
         lower: Option<&TreeEntry>,
     ) -> Result<(), Error> {
         let view = shown.open()?;
-        let base = lower
-            .filter(|lower| lower.metadata.is_directory())
-            .map(TreeEntry::open)
-            .transpose()?;
+        let base = lower.filter(|lower| lower.metadata.is_directory()).map(TreeEntry::open).transpose()?;
         if opacity == Opacity::Opaque && lower.is_some() {
             self.nested = Some(DoubleWalk::of(path, base.as_ref(), Some(&view))?);
         } else {
             let entries = sorted_entries(&entry.open()?)?.into_iter();
-            self.levels.push(Level {
-                path,
-                entries,
-                view,
-                base,
-            });
+            self.levels.push(Level { path, entries, view, base });
         }
         Ok(())
     }

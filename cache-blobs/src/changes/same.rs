@@ -68,12 +68,7 @@ struct Cursor {
 
 impl Cursor {
     fn new(content: Box<dyn Content>) -> Self {
-        Self {
-            content,
-            buffer: vec![0; BLOCK_BYTES],
-            data: 0..0,
-            hole: 0,
-        }
+        Self { content, buffer: vec![0; BLOCK_BYTES], data: 0..0, hole: 0 }
     }
 
     fn fill(&mut self) -> std::io::Result<()> {
@@ -102,11 +97,7 @@ impl Cursor {
     /// The next bytes, unless they are a hole.
     fn known(&self, count: u64) -> Option<&[u8]> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if self.hole > 0 {
-            None
-        } else {
-            self.buffer[self.data.clone()].get(..count)
-        }
+        if self.hole > 0 { None } else { self.buffer[self.data.clone()].get(..count) }
     }
 
     fn advance(&mut self, count: u64) {

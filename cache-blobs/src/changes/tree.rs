@@ -123,20 +123,13 @@ impl TreeEntry {
 /// Those of the tree.
 pub fn lookup(tree: &dyn Tree, path: &[u8]) -> Result<Option<TreeEntry>, Error> {
     let mut directory = tree.root()?;
-    let mut parts = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty())
-        .peekable();
+    let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = parts.next() {
         let Some(metadata) = directory.metadata(part)? else {
             return Ok(None);
         };
         if parts.peek().is_none() {
-            return Ok(Some(TreeEntry {
-                directory,
-                name: part.to_vec(),
-                metadata,
-            }));
+            return Ok(Some(TreeEntry { directory, name: part.to_vec(), metadata }));
         }
         if !metadata.is_directory() {
             return Ok(None);
@@ -153,11 +146,7 @@ pub(super) fn sorted_entries(directory: &Arc<dyn Directory>) -> Result<Vec<TreeE
     let mut entries = Vec::with_capacity(names.len());
     for name in names {
         if let Some(metadata) = directory.metadata(&name)? {
-            entries.push(TreeEntry {
-                directory: Arc::clone(directory),
-                name,
-                metadata,
-            });
+            entries.push(TreeEntry { directory: Arc::clone(directory), name, metadata });
         }
     }
     Ok(entries)
@@ -165,9 +154,5 @@ pub(super) fn sorted_entries(directory: &Arc<dyn Directory>) -> Result<Vec<TreeE
 
 /// `parent/name`, without a leading slash below the root.
 pub(super) fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {
-    if parent.is_empty() {
-        name.to_vec()
-    } else {
-        [parent, b"/", name].concat()
-    }
+    if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() }
 }

@@ -21,6 +21,7 @@ mod zstd;
 pub use encoder::{
     Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
 };
+pub(crate) use failure::carried;
 pub use failure::{error_of_io, io_error};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;

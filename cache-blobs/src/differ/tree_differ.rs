@@ -31,6 +31,29 @@ pub enum DifferPath {
     WalkingOnly,
 }
 
+/// How a difference was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FoundBy {
+    /// By reading an upperdir.
+    Upperdir,
+    /// By comparing two trees.
+    DoubleWalk,
+}
+
+/// A packed difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The layer.
+    pub layer: Layer,
+    /// Length of its uncompressed stream in bytes.
+    pub uncompressed_bytes: u64,
+    /// How it was found.
+    pub found_by: FoundBy,
+    /// What the trees hold and the layer does not.
+    pub report: LayerReport,
+}
+
 /// Compares snapshots of this machine and packs the difference: by reading an overlay's upperdir where the mounts differ in
 /// one, by walking both trees else. Upperdirs are read without mounting anything.
 ///
@@ -62,6 +85,49 @@ impl TreeDiffer {
     pub fn with_path(mut self, path: DifferPath) -> Self {
         self.path = path;
         self
+    }
+
+    /// As [`Differ::diff`], and tells how it was found and what was left out.
+    ///
+    /// # Errors
+    /// As [`Differ::diff`].
+    ///
+    /// # Cancel safety
+    /// As [`Differ::diff`].
+    pub async fn compare(
+        &self,
+        lease: &Lease,
+        key: &str,
+        lower: &[Mount],
+        upper: &[Mount],
+        options: &DiffOptions,
+    ) -> Result<Difference> {
+        if options.layer_mode != LayerMode::Linux {
+            return Err(Error::new(ErrorKind::Unsupported, "write a Windows layer of", key));
+        }
+        let call = Call { lease, key, lower, upper, options };
+        let upperdir = if self.path == DifferPath::WalkingOnly { None } else { upperdir(lower, upper) };
+        let outcome = match (self.path, upperdir) {
+            (DifferPath::OverlayOnly, None) => {
+                return Err(Error::new(ErrorKind::Unsupported, "find the upperdir of", key)
+                    .with_source("the mounts do not differ in one upperdir"));
+            }
+            (_, None) => self.pack_trees(&call).await.map(|packed| (FoundBy::DoubleWalk, packed)),
+            (path, Some(upperdir)) => match self.pack_upperdir(&call, upperdir).await {
+                Err(Failure::Trees(error)) if path == DifferPath::Auto => {
+                    tracing::warn!(key, %error, "the upperdir cannot be read as one, so both trees are compared");
+                    self.pack_trees(&call).await.map(|packed| (FoundBy::DoubleWalk, packed))
+                }
+                outcome => outcome.map(|packed| (FoundBy::Upperdir, packed)),
+            },
+        };
+        let (found_by, packed) = outcome.map_err(Failure::into_inner)?;
+        Ok(Difference {
+            layer: packed.layer(),
+            uncompressed_bytes: packed.uncompressed_bytes,
+            found_by,
+            report: packed.produced,
+        })
     }
 
     async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<Packed<LayerReport>, Failure> {
@@ -185,8 +251,7 @@ fn opened(tree: Option<&dyn MountedTree>) -> Result<Option<Box<dyn Tree>>, chang
 impl Differ for TreeDiffer {
     fn supports(&self, options: &DiffOptions) -> bool {
         let codec = self.codecs.of(&options.compression.compression);
-        options.layer_mode == LayerMode::Linux
-            && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
+        options.layer_mode == LayerMode::Linux && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
     }
 
     async fn diff(
@@ -197,29 +262,10 @@ impl Differ for TreeDiffer {
         upper: &[Mount],
         options: &DiffOptions,
     ) -> Result<Layer> {
-        if options.layer_mode != LayerMode::Linux {
-            return Err(Error::new(ErrorKind::Unsupported, "write a Windows layer of", key));
+        let difference = self.compare(lease, key, lower, upper, options).await?;
+        if !difference.report.is_complete() {
+            tracing::debug!(key, report = ?difference.report, "the layer does not hold all that the tree does");
         }
-        let call = Call { lease, key, lower, upper, options };
-        let upperdir = if self.path == DifferPath::WalkingOnly { None } else { upperdir(lower, upper) };
-        let packed = match (self.path, upperdir) {
-            (DifferPath::OverlayOnly, None) => {
-                return Err(Error::new(ErrorKind::Unsupported, "find the upperdir of", key)
-                    .with_source("the mounts do not differ in one upperdir"));
-            }
-            (_, None) => self.pack_trees(&call).await,
-            (path, Some(upperdir)) => match self.pack_upperdir(&call, upperdir).await {
-                Err(Failure::Trees(error)) if path == DifferPath::Auto => {
-                    tracing::warn!(key, %error, "the upperdir cannot be read as one, so both trees are compared");
-                    self.pack_trees(&call).await
-                }
-                outcome => outcome,
-            },
-        };
-        let packed = packed.map_err(Failure::into_inner)?;
-        if !packed.produced.is_complete() {
-            tracing::debug!(key, report = ?packed.produced, "the layer does not hold all that the tree does");
-        }
-        Ok(packed.layer())
+        Ok(difference.layer)
     }
 }

@@ -1,15 +1,6 @@
 //! What a layer holds beyond the changes themselves.
 
-/// Which extended attributes a layer keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum XattrPolicy {
-    /// Only `security.capability`, as containerd and BuildKit do. The digest equals theirs.
-    #[default]
-    CapabilityOnly,
-    /// All but overlayfs's own. The digest differs from theirs as soon as a file has another attribute.
-    All,
-}
+use cache_core::ports::XattrPolicy;
 
 /// How a layer is written. The default gives the bytes of containerd and BuildKit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

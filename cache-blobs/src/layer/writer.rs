@@ -8,8 +8,7 @@ use std::io::Write;
 use super::whiteout::whiteout;
 use super::{Error, LayerOptions, LayerReport, XattrPolicy};
 use crate::changes::{
-    self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr,
-    lookup,
+    self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr, lookup,
 };
 use crate::tar::{Header, Kind, Timestamp, Writer};
 
@@ -85,12 +84,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
         Ok((self.archive.finish()?, self.report))
     }
 
-    fn write_entry(
-        &mut self,
-        kind: ChangeKind,
-        path: &[u8],
-        entry: &TreeEntry,
-    ) -> Result<(), Error> {
+    fn write_entry(&mut self, kind: ChangeKind, path: &[u8], entry: &TreeEntry) -> Result<(), Error> {
         let Some(archive_kind) = entry.metadata.kind.in_archive() else {
             if kind != ChangeKind::Unmodified {
                 self.report.sockets.add(path);
@@ -104,10 +98,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
             first_name = self.written.get(&identity).cloned();
             if first_name.is_none() {
                 if kind == ChangeKind::Unmodified {
-                    self.waiting
-                        .entry(identity)
-                        .or_default()
-                        .push(path.to_vec());
+                    self.waiting.entry(identity).or_default().push(path.to_vec());
                     return Ok(());
                 }
                 self.written.insert(identity, path.to_vec());
@@ -119,12 +110,9 @@ impl<'a, W: Write> LayerWriter<'a, W> {
         let header = self.header(archive_kind, path, entry)?;
         self.add_parents(path)?;
         match first_name {
-            Some(first) => self
-                .archive
-                .append_header(&link_to(&header, path, &first))?,
+            Some(first) => self.archive.append_header(&link_to(&header, path, &first))?,
             None if entry.metadata.kind == FileKind::File && header.size > 0 => {
-                self.archive
-                    .append_content(&header, &mut *entry.content()?)?;
+                self.archive.append_content(&header, &mut *entry.content()?)?;
             }
             None => self.archive.append_header(&header)?,
         }
@@ -140,22 +128,14 @@ impl<'a, W: Write> LayerWriter<'a, W> {
 
     /// Writes the directories above `path` that the archive does not have yet, topmost first.
     fn add_parents(&mut self, path: &[u8]) -> Result<(), Error> {
-        let slashes = path
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(index, _)| index);
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
         // The archive has all parents of a directory that it has, so the search goes upwards and stops early.
-        let missing: Vec<usize> = slashes
-            .rev()
-            .take_while(|slash| !self.directories.contains(&path[..*slash]))
-            .collect();
+        let missing: Vec<usize> =
+            slashes.rev().take_while(|slash| !self.directories.contains(&path[..*slash])).collect();
         for slash in missing.into_iter().rev() {
             let parent = &path[..slash];
             let entry = lookup(self.upper, parent)?.filter(|entry| entry.metadata.is_directory());
-            let entry = entry.ok_or_else(|| changes::Error::Changed {
-                path: parent.to_vec(),
-            })?;
+            let entry = entry.ok_or_else(|| changes::Error::Changed { path: parent.to_vec() })?;
             let header = self.header(Kind::Directory, parent, &entry)?;
             self.archive.append_header(&header)?;
             self.directories.insert(parent.to_vec());
@@ -166,10 +146,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
     fn header(&mut self, kind: Kind, path: &[u8], entry: &TreeEntry) -> Result<Header, Error> {
         let metadata = &entry.metadata;
         let seconds = metadata.modified.seconds;
-        let seconds = self
-            .options
-            .epoch
-            .map_or(seconds, |epoch| seconds.min(epoch));
+        let seconds = self.options.epoch.map_or(seconds, |epoch| seconds.min(epoch));
         let mut header = Header::new(kind, path)
             .with_mode(metadata.mode)
             .with_owner(metadata.uid.into(), metadata.gid.into())
@@ -181,13 +158,10 @@ impl<'a, W: Write> LayerWriter<'a, W> {
             _ => {}
         }
         for name in entry.xattr_names()? {
-            let keep = name == CAPABILITY
-                || (self.options.xattrs == XattrPolicy::All && !is_overlay_xattr(&name));
+            let keep = name == CAPABILITY || (self.options.xattrs == XattrPolicy::All && !is_overlay_xattr(&name));
             if keep {
                 // containerd does not write an empty capability, which means the same as none.
-                let value = entry
-                    .xattr(&name)?
-                    .filter(|value| name != CAPABILITY || !value.is_empty());
+                let value = entry.xattr(&name)?.filter(|value| name != CAPABILITY || !value.is_empty());
                 header.xattrs.extend(value.map(|value| (name, value)));
             } else if !is_overlay_xattr(&name) {
                 self.report.xattrs.entry(name).or_default().add(path);

@@ -55,10 +55,7 @@ impl Block {
 
     /// A text field up to its first NUL.
     pub(super) fn text(&self, range: Range<usize>) -> &[u8] {
-        self.0[range]
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
+        self.0[range].split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
     pub(super) fn is_zero(&self) -> bool {
@@ -67,9 +64,7 @@ impl Block {
 
     pub(super) fn dialect(&self) -> Dialect {
         match self.field(MAGIC) {
-            magic if magic.starts_with(b"ustar\0") && self.0[508..512] == *b"tar\0" => {
-                Dialect::Star
-            }
+            magic if magic.starts_with(b"ustar\0") && self.0[508..512] == *b"tar\0" => Dialect::Star,
             // Some writers leave the version out; Go looks at the first six bytes only, too.
             magic if magic.starts_with(b"ustar\0") => Dialect::Posix,
             b"ustar  \0" => Dialect::Gnu,
@@ -96,11 +91,7 @@ impl Block {
     fn sums(&self) -> (u64, i64) {
         let (mut unsigned, mut signed) = (0u64, 0i64);
         for (index, byte) in self.0.iter().enumerate() {
-            let byte = if CHECKSUM.contains(&index) {
-                b' '
-            } else {
-                *byte
-            };
+            let byte = if CHECKSUM.contains(&index) { b' ' } else { *byte };
             unsigned += u64::from(byte);
             signed += i64::from(byte.cast_signed());
         }

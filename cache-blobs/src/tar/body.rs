@@ -23,11 +23,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn new(stored: u64) -> Self {
         let padding = usize::try_from(padding(stored)).expect("padding is less than a block");
-        Self {
-            stored,
-            padding,
-            ..Self::default()
-        }
+        Self { stored, padding, ..Self::default() }
     }
 
     /// The same contents laid out by a sparse map, whose own bytes were already read.
@@ -37,11 +33,7 @@ impl Body {
         self
     }
 
-    pub(super) fn next_extent<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        buffer: &mut [u8],
-    ) -> Result<Extent, Error> {
+    pub(super) fn next_extent<R: Read>(&mut self, source: &mut Source<R>, buffer: &mut [u8]) -> Result<Extent, Error> {
         match self.run() {
             Run::End => Ok(Extent::End),
             Run::Hole(length) => {
@@ -52,11 +44,7 @@ impl Body {
         }
     }
 
-    pub(super) fn read<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        buffer: &mut [u8],
-    ) -> Result<usize, Error> {
+    pub(super) fn read<R: Read>(&mut self, source: &mut Source<R>, buffer: &mut [u8]) -> Result<usize, Error> {
         match self.run() {
             Run::End => Ok(0),
             Run::Hole(length) => {
@@ -72,17 +60,9 @@ impl Body {
     /// What stands at `position`.
     fn run(&mut self) -> Run {
         let Some(map) = &self.map else {
-            return if self.stored == 0 {
-                Run::End
-            } else {
-                Run::Data(self.stored)
-            };
+            return if self.stored == 0 { Run::End } else { Run::Data(self.stored) };
         };
-        while map
-            .pieces
-            .get(self.piece)
-            .is_some_and(|piece| piece.offset + piece.length <= self.position)
-        {
+        while map.pieces.get(self.piece).is_some_and(|piece| piece.offset + piece.length <= self.position) {
             self.piece += 1;
         }
         match map.pieces.get(self.piece) {
@@ -93,12 +73,7 @@ impl Body {
         }
     }
 
-    fn stored<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        buffer: &mut [u8],
-        length: u64,
-    ) -> Result<usize, Error> {
+    fn stored<R: Read>(&mut self, source: &mut Source<R>, buffer: &mut [u8], length: u64) -> Result<usize, Error> {
         let count = at_most(buffer.len(), length);
         match source.read(&mut buffer[..count])? {
             0 => Err(source.malformed(Problem::Truncated)),

@@ -30,19 +30,13 @@ impl Extended {
 
     /// A record's value; an empty one means that the record is taken back.
     pub(super) fn value(&self, key: &[u8]) -> Option<&[u8]> {
-        self.records
-            .get(key)
-            .map(Vec::as_slice)
-            .filter(|value| !value.is_empty())
+        self.records.get(key).map(Vec::as_slice).filter(|value| !value.is_empty())
     }
 }
 
 /// Parses the records of an extended header. `maximum` bounds their number; `None` says that it was exceeded.
 pub(super) fn parse_records(mut data: &[u8], maximum: usize) -> Result<Option<Extended>, Problem> {
-    let mut extended = Extended {
-        has_records: true,
-        ..Extended::default()
-    };
+    let mut extended = Extended { has_records: true, ..Extended::default() };
     let mut count = 0;
     while !data.is_empty() {
         let pax::Record { key, value, rest } = pax::take_record(data)?;
@@ -61,11 +55,7 @@ pub(super) fn parse_records(mut data: &[u8], maximum: usize) -> Result<Option<Ex
         if count > maximum {
             return Ok(None);
         }
-        if extended
-            .records
-            .insert(key.to_vec(), value.to_vec())
-            .is_some()
-        {
+        if extended.records.insert(key.to_vec(), value.to_vec()).is_some() {
             return Err(Problem::DuplicateKey);
         }
     }
@@ -84,15 +74,12 @@ pub(super) fn decode(block: &Block, extended: &Extended) -> Result<Header, Decod
     }
     let kind = kind_of(block.0[block::TYPE_FLAG], &path)?;
     let mut header = Header::new(kind, path);
-    header.mode = u32::try_from(unsigned(block, block::MODE)? & 0o7777)
-        .expect("four octal digits fit 32 bits");
+    header.mode = u32::try_from(unsigned(block, block::MODE)? & 0o7777).expect("four octal digits fit 32 bits");
     header.uid = number_or(extended, pax::UID, block, block::UID)?;
     header.gid = number_or(extended, pax::GID, block, block::GID)?;
     header.modified = match extended.value(pax::MODIFIED) {
         Some(text) => pax::parse_time(text).ok_or(Problem::Number)?,
-        None => Timestamp::from_seconds(
-            number::parse(block.field(block::MODIFIED)).ok_or(Problem::Number)?,
-        ),
+        None => Timestamp::from_seconds(number::parse(block.field(block::MODIFIED)).ok_or(Problem::Number)?),
     };
     header.size = stored_size(block, extended)?;
     if kind != Kind::File && header.size != 0 {
@@ -151,22 +138,14 @@ fn block_path(block: &Block, dialect: Dialect) -> Vec<u8> {
         Dialect::Gnu => misplaced_prefix(block),
         Dialect::V7 => b"",
     };
-    if prefix.is_empty() {
-        name.to_vec()
-    } else {
-        [prefix, b"/", name].concat()
-    }
+    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
 }
 
 /// Go before 1.8 put a prefix into GNU headers, where it overlays two times, and Docker wrote images with it.
 fn misplaced_prefix(block: &Block) -> &[u8] {
     let prefix = block.text(block::PREFIX);
     let time = block.field(block::PREFIX.start..block::PREFIX.start + 12);
-    if !prefix.is_empty() && number::parse(time).is_none() && prefix.is_ascii() {
-        prefix
-    } else {
-        b""
-    }
+    if !prefix.is_empty() && number::parse(time).is_none() && prefix.is_ascii() { prefix } else { b"" }
 }
 
 fn stored_size(block: &Block, extended: &Extended) -> Result<u64, Problem> {
@@ -176,15 +155,9 @@ fn stored_size(block: &Block, extended: &Extended) -> Result<u64, Problem> {
     let Some(text) = extended.value(pax::SIZE) else {
         return Ok(short);
     };
-    let long = pax::parse_decimal(text)
-        .filter(|size| i64::try_from(*size).is_ok())
-        .ok_or(Problem::Number)?;
+    let long = pax::parse_decimal(text).filter(|size| i64::try_from(*size).is_ok()).ok_or(Problem::Number)?;
     let agrees = short == long || short == 0 || (short == SATURATED && long > short);
-    if agrees {
-        Ok(long)
-    } else {
-        Err(Problem::SizeMismatch)
-    }
+    if agrees { Ok(long) } else { Err(Problem::SizeMismatch) }
 }
 
 fn unsigned(block: &Block, field: std::ops::Range<usize>) -> Result<u64, Problem> {
@@ -195,12 +168,7 @@ fn device(block: &Block, field: std::ops::Range<usize>) -> Result<u32, Problem> 
     u32::try_from(unsigned(block, field)?).map_err(|_| Problem::Number)
 }
 
-fn number_or(
-    extended: &Extended,
-    key: &[u8],
-    block: &Block,
-    field: std::ops::Range<usize>,
-) -> Result<u64, Problem> {
+fn number_or(extended: &Extended, key: &[u8], block: &Block, field: std::ops::Range<usize>) -> Result<u64, Problem> {
     match extended.value(key) {
         Some(text) => pax::parse_decimal(text).ok_or(Problem::Number),
         None => unsigned(block, field),

@@ -58,38 +58,11 @@ struct Plan {
 
 impl Plan {
     fn of(header: &Header, path: &[u8]) -> Result<Self, Field> {
-        let mut plan = Self {
-            ustar: true,
-            records: BTreeMap::new(),
-        };
-        plan.text(
-            path,
-            block::NAME.len(),
-            pax::PATH,
-            split_path(path).is_some(),
-            Field::Path,
-        )?;
-        plan.text(
-            &header.link,
-            block::LINK.len(),
-            pax::LINK,
-            false,
-            Field::Link,
-        )?;
-        plan.text(
-            &header.user_name,
-            block::USER_NAME.len(),
-            pax::USER_NAME,
-            false,
-            Field::OwnerName,
-        )?;
-        plan.text(
-            &header.group_name,
-            block::GROUP_NAME.len(),
-            pax::GROUP_NAME,
-            false,
-            Field::OwnerName,
-        )?;
+        let mut plan = Self { ustar: true, records: BTreeMap::new() };
+        plan.text(path, block::NAME.len(), pax::PATH, split_path(path).is_some(), Field::Path)?;
+        plan.text(&header.link, block::LINK.len(), pax::LINK, false, Field::Link)?;
+        plan.text(&header.user_name, block::USER_NAME.len(), pax::USER_NAME, false, Field::OwnerName)?;
+        plan.text(&header.group_name, block::GROUP_NAME.len(), pax::GROUP_NAME, false, Field::OwnerName)?;
         plan.number(header.uid, block::UID.len(), pax::UID);
         plan.number(header.gid, block::GID.len(), pax::GID);
         plan.number(header.size, block::SIZE.len(), pax::SIZE);
@@ -117,14 +90,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn text(
-        &mut self,
-        value: &[u8],
-        width: usize,
-        key: &[u8],
-        splits: bool,
-        field: Field,
-    ) -> Result<(), Field> {
+    fn text(&mut self, value: &[u8], width: usize, key: &[u8], splits: bool, field: Field) -> Result<(), Field> {
         if value.contains(&0) {
             return Err(field);
         }
@@ -147,8 +113,7 @@ impl Plan {
         if time.nanos >= 1_000_000_000 {
             return Err(Field::Modified);
         }
-        let fits = u64::try_from(time.seconds)
-            .is_ok_and(|seconds| number::fits_octal(block::MODIFIED.len(), seconds));
+        let fits = u64::try_from(time.seconds).is_ok_and(|seconds| number::fits_octal(block::MODIFIED.len(), seconds));
         if !fits || time.nanos != 0 {
             self.needs_pax(pax::MODIFIED.to_vec(), pax::format_time(time).into_bytes());
         }
@@ -165,22 +130,11 @@ impl Plan {
 fn has_own_field(key: &[u8]) -> bool {
     matches!(
         key,
-        pax::PATH
-            | pax::LINK
-            | pax::SIZE
-            | pax::UID
-            | pax::GID
-            | pax::USER_NAME
-            | pax::GROUP_NAME
-            | pax::MODIFIED
+        pax::PATH | pax::LINK | pax::SIZE | pax::UID | pax::GID | pax::USER_NAME | pax::GROUP_NAME | pax::MODIFIED
     ) || key.starts_with(pax::SPARSE_PREFIX)
 }
 
-fn put_extended(
-    out: &mut Vec<u8>,
-    path: &[u8],
-    records: &BTreeMap<Vec<u8>, Vec<u8>>,
-) -> Result<(), Field> {
+fn put_extended(out: &mut Vec<u8>, path: &[u8], records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), Field> {
     let mut data = Vec::new();
     for (key, value) in records {
         if !pax::put_record(&mut data, key, value) {
@@ -212,10 +166,7 @@ fn extended_name(path: &[u8]) -> Vec<u8> {
     };
     let rooted = path.starts_with(b"/");
     let mut parts: Vec<&[u8]> = Vec::new();
-    for part in directory
-        .split(|byte| *byte == b'/')
-        .chain([&b"PaxHeaders.0"[..], name])
-    {
+    for part in directory.split(|byte| *byte == b'/').chain([&b"PaxHeaders.0"[..], name]) {
         match part {
             b"" | b"." => {}
             b".." if parts.last().is_some_and(|last| *last != b"..") => {
@@ -226,11 +177,7 @@ fn extended_name(path: &[u8]) -> Vec<u8> {
         }
     }
     let joined = parts.join(&b'/');
-    let joined = if rooted {
-        [b"/", &joined[..]].concat()
-    } else {
-        joined
-    };
+    let joined = if rooted { [b"/", &joined[..]].concat() } else { joined };
     let mut name = ascii_only(&joined).into_owned();
     name.truncate(block::NAME.len());
     while name.ends_with(b"/") {
@@ -251,10 +198,7 @@ fn split_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
     } else {
         path.len()
     };
-    let slash = path[..reach]
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .filter(|slash| *slash > 0)?;
+    let slash = path[..reach].iter().rposition(|byte| *byte == b'/').filter(|slash| *slash > 0)?;
     let (prefix, name) = (&path[..slash], &path[slash + 1..]);
     (!name.is_empty() && name.len() <= block::NAME.len() && prefix.len() <= block::PREFIX.len())
         .then_some((prefix, name))
@@ -273,22 +217,12 @@ fn put_fields(block: &mut Block, header: &Header) {
         (block::DEVICE_MINOR, u64::from(header.device_minor)),
     ] {
         // What does not fit stands in a record, and zero stands here.
-        let value = if number::fits_octal(field.len(), value) {
-            value
-        } else {
-            0
-        };
+        let value = if number::fits_octal(field.len(), value) { value } else { 0 };
         number::put_octal(block.field_mut(field), value);
     }
     put_text(block.field_mut(block::LINK), &ascii_only(&header.link));
-    put_text(
-        block.field_mut(block::USER_NAME),
-        &ascii_only(&header.user_name),
-    );
-    put_text(
-        block.field_mut(block::GROUP_NAME),
-        &ascii_only(&header.group_name),
-    );
+    put_text(block.field_mut(block::USER_NAME), &ascii_only(&header.user_name));
+    put_text(block.field_mut(block::GROUP_NAME), &ascii_only(&header.group_name));
 }
 
 /// Copies what fits. A cut that would end in a slash drops that slash, since old readers would see a directory.
@@ -297,10 +231,7 @@ fn put_text(field: &mut [u8], text: &[u8]) {
     let kept = text.len().min(width);
     field[..kept].copy_from_slice(&text[..kept]);
     if text.len() > width && field[width - 1] == b'/' {
-        let end = text[..width - 1]
-            .iter()
-            .rposition(|byte| *byte != b'/')
-            .map_or(0, |last| last + 1);
+        let end = text[..width - 1].iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
         field[end] = 0;
     }
 }

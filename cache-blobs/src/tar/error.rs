@@ -113,11 +113,7 @@ impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "at byte {}", self.offset)?;
         match &self.path {
-            Some(path) => write!(
-                formatter,
-                " ({})",
-                String::from_utf8_lossy(path).escape_debug()
-            ),
+            Some(path) => write!(formatter, " ({})", String::from_utf8_lossy(path).escape_debug()),
             None => Ok(()),
         }
     }

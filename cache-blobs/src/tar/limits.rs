@@ -17,12 +17,7 @@ pub struct ReadLimits {
 
 impl Default for ReadLimits {
     fn default() -> Self {
-        Self {
-            header_bytes: 1 << 20,
-            path_bytes: 32 << 10,
-            records: 4096,
-            sparse_pieces: 1 << 16,
-        }
+        Self { header_bytes: 1 << 20, path_bytes: 32 << 10, records: 4096, sparse_pieces: 1 << 16 }
     }
 }
 

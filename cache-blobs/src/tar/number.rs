@@ -32,15 +32,8 @@ pub(super) fn parse_unsigned(field: &[u8]) -> Option<u64> {
 
 /// Old writers pad with spaces or NULs on either side; an empty field is 0. What follows a NUL is not looked at.
 fn parse_octal(field: &[u8]) -> Option<u64> {
-    let start = field
-        .iter()
-        .position(|byte| !matches!(byte, b' ' | 0))
-        .unwrap_or(field.len());
-    let text = field[start..]
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default()
-        .trim_ascii_end();
+    let start = field.iter().position(|byte| !matches!(byte, b' ' | 0)).unwrap_or(field.len());
+    let text = field[start..].split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii_end();
     text.iter().try_fold(0u64, |value, byte| match byte {
         b'0'..=b'7' => value.checked_mul(8)?.checked_add(u64::from(byte - b'0')),
         _ => None,
@@ -52,11 +45,7 @@ fn parse_base256(field: &[u8]) -> Option<i64> {
     let negative = field[0] & 0x40 != 0;
     let mut value: i128 = if negative { -1 } else { 0 };
     for (index, byte) in field.iter().enumerate() {
-        let byte = if index == 0 && !negative {
-            byte & 0x7f
-        } else {
-            *byte
-        };
+        let byte = if index == 0 && !negative { byte & 0x7f } else { *byte };
         value = (value << 8) | i128::from(byte);
         i64::try_from(value).ok()?;
     }

@@ -37,25 +37,15 @@ pub(super) struct Record<'a> {
 
 /// The first record of `data`.
 pub(super) fn take_record(data: &[u8]) -> Result<Record<'_>, Problem> {
-    let space = data
-        .iter()
-        .take(20)
-        .position(|byte| *byte == b' ')
-        .ok_or(Problem::Record)?;
-    let length = parse_decimal(&data[..space])
-        .and_then(|length| usize::try_from(length).ok())
-        .ok_or(Problem::Record)?;
+    let space = data.iter().take(20).position(|byte| *byte == b' ').ok_or(Problem::Record)?;
+    let length =
+        parse_decimal(&data[..space]).and_then(|length| usize::try_from(length).ok()).ok_or(Problem::Record)?;
     if length <= space + 1 || length > data.len() {
         return Err(Problem::Record);
     }
     let (record, rest) = data.split_at(length);
-    let record = record[space + 1..]
-        .strip_suffix(b"\n")
-        .ok_or(Problem::Record)?;
-    let equals = record
-        .iter()
-        .position(|byte| *byte == b'=')
-        .ok_or(Problem::Record)?;
+    let record = record[space + 1..].strip_suffix(b"\n").ok_or(Problem::Record)?;
+    let equals = record.iter().position(|byte| *byte == b'=').ok_or(Problem::Record)?;
     let (key, value) = (&record[..equals], &record[equals + 1..]);
     match is_valid(key, value) {
         true => Ok(Record { key, value, rest }),
@@ -73,7 +63,7 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// Seconds with an optional sign and an optional fraction, of which nine digits count.
-pub(super) fn parse_time(text: &[u8]) -> Option<Timestamp> {
+pub(crate) fn parse_time(text: &[u8]) -> Option<Timestamp> {
     let (negative, text) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -86,19 +76,12 @@ pub(super) fn parse_time(text: &[u8]) -> Option<Timestamp> {
         return None;
     }
     let seconds = i64::try_from(parse_decimal(whole)?).ok()?;
-    let nanos = (0..9).fold(0u32, |nanos, place| {
-        nanos * 10
-            + fraction
-                .get(place)
-                .map_or(0, |digit| u32::from(digit - b'0'))
-    });
+    let nanos =
+        (0..9).fold(0u32, |nanos, place| nanos * 10 + fraction.get(place).map_or(0, |digit| u32::from(digit - b'0')));
     Some(match (negative, nanos) {
         (false, nanos) => Timestamp { seconds, nanos },
         (true, 0) => Timestamp::from_seconds(-seconds),
-        (true, nanos) => Timestamp {
-            seconds: -seconds - 1,
-            nanos: 1_000_000_000 - nanos,
-        },
+        (true, nanos) => Timestamp { seconds: -seconds - 1, nanos: 1_000_000_000 - nanos },
     })
 }
 
@@ -108,16 +91,10 @@ pub(super) fn format_time(time: Timestamp) -> String {
         return time.seconds.to_string();
     }
     let (sign, seconds, nanos) = match time.seconds < 0 {
-        true => (
-            "-",
-            -(i128::from(time.seconds) + 1),
-            1_000_000_000 - time.nanos,
-        ),
+        true => ("-", -(i128::from(time.seconds) + 1), 1_000_000_000 - time.nanos),
         false => ("", i128::from(time.seconds), time.nanos),
     };
-    format!("{sign}{seconds}.{nanos:09}")
-        .trim_end_matches('0')
-        .to_owned()
+    format!("{sign}{seconds}.{nanos:09}").trim_end_matches('0').to_owned()
 }
 
 fn is_name(key: &[u8]) -> bool {
@@ -125,11 +102,7 @@ fn is_name(key: &[u8]) -> bool {
 }
 
 fn is_valid(key: &[u8], value: &[u8]) -> bool {
-    let no_nul = if is_name(key) {
-        !value.contains(&0)
-    } else {
-        !key.contains(&0)
-    };
+    let no_nul = if is_name(key) { !value.contains(&0) } else { !key.contains(&0) };
     !key.is_empty() && !key.contains(&b'=') && no_nul
 }
 

@@ -18,25 +18,17 @@ pub(super) struct Source<R> {
 
 impl<R: Read> Source<R> {
     pub(super) fn place(&self) -> Place {
-        Place {
-            offset: self.offset,
-            path: None,
-        }
+        Place { offset: self.offset, path: None }
     }
 
     pub(super) fn malformed(&self, problem: Problem) -> Error {
-        Error::Malformed {
-            place: self.place(),
-            problem,
-        }
+        Error::Malformed { place: self.place(), problem }
     }
 
     /// What one read gives; 0 at the end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let count = read_some(&mut self.inner, buffer).map_err(|source| Error::Read {
-            place: self.place(),
-            source: Arc::new(source),
-        })?;
+        let count = read_some(&mut self.inner, buffer)
+            .map_err(|source| Error::Read { place: self.place(), source: Arc::new(source) })?;
         self.offset += count as u64;
         Ok(count)
     }
@@ -76,13 +68,8 @@ impl<R: Read> Source<R> {
         match read {
             Ok(_) if bytes.len() as u64 == count => Ok(bytes),
             Ok(_) => Err(self.malformed(Problem::Truncated)),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Err(self.malformed(Problem::Truncated))
-            }
-            Err(error) => Err(Error::Read {
-                place: self.place(),
-                source: Arc::new(error),
-            }),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(self.malformed(Problem::Truncated)),
+            Err(error) => Err(Error::Read { place: self.place(), source: Arc::new(error) }),
         }
     }
 }

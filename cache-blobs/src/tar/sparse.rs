@@ -34,38 +34,19 @@ pub(super) fn find<R: Read>(
     let path = extended.value(b"GNU.sparse.name").map(<[u8]>::to_vec);
     if block.0[block::TYPE_FLAG] == b'S' {
         let map = old_gnu(source, block, stored, maximum)?;
-        return Ok(Some(Found {
-            map,
-            map_bytes: 0,
-            path: None,
-        }));
+        return Ok(Some(Found { map, map_bytes: 0, path: None }));
     }
     let problem = |source: &Source<R>| source.malformed(Problem::SparseMap);
-    match (
-        extended.value(b"GNU.sparse.major"),
-        extended.value(b"GNU.sparse.minor"),
-    ) {
+    match (extended.value(b"GNU.sparse.major"), extended.value(b"GNU.sparse.minor")) {
         (Some(b"1"), Some(b"0")) => {
-            let real_size =
-                record_number(extended, b"GNU.sparse.realsize").ok_or_else(|| problem(source))?;
+            let real_size = record_number(extended, b"GNU.sparse.realsize").ok_or_else(|| problem(source))?;
             let (pieces, map_bytes) = leading_map(source, stored, maximum)?;
-            let map = SparseMap::new(pieces, real_size, stored - map_bytes)
-                .map_err(|which| source.malformed(which))?;
-            Ok(Some(Found {
-                map,
-                map_bytes,
-                path,
-            }))
+            let map = SparseMap::new(pieces, real_size, stored - map_bytes).map_err(|which| source.malformed(which))?;
+            Ok(Some(Found { map, map_bytes, path }))
         }
         (None, None) | (Some(b"0"), Some(b"0" | b"1")) => {
-            let Some(pieces) =
-                record_map(extended, maximum).map_err(|failure| failure.at(source, maximum))?
-            else {
-                return match extended
-                    .records
-                    .keys()
-                    .any(|key| key.starts_with(pax::SPARSE_PREFIX))
-                {
+            let Some(pieces) = record_map(extended, maximum).map_err(|failure| failure.at(source, maximum))? else {
+                return match extended.records.keys().any(|key| key.starts_with(pax::SPARSE_PREFIX)) {
                     true => Err(problem(source)),
                     false => Ok(None),
                 };
@@ -73,13 +54,8 @@ pub(super) fn find<R: Read>(
             let real_size = record_number(extended, b"GNU.sparse.size")
                 .or_else(|| record_number(extended, b"GNU.sparse.realsize"))
                 .ok_or_else(|| problem(source))?;
-            let map = SparseMap::new(pieces, real_size, stored)
-                .map_err(|which| source.malformed(which))?;
-            Ok(Some(Found {
-                map,
-                map_bytes: 0,
-                path,
-            }))
+            let map = SparseMap::new(pieces, real_size, stored).map_err(|which| source.malformed(which))?;
+            Ok(Some(Found { map, map_bytes: 0, path }))
         }
         _ => Err(problem(source)),
     }
@@ -100,11 +76,7 @@ impl Failure {
 }
 
 fn too_many(place: Place, maximum: usize) -> Error {
-    Error::LimitExceeded {
-        place,
-        limit: Limit::SparsePieces,
-        maximum: maximum as u64,
-    }
+    Error::LimitExceeded { place, limit: Limit::SparsePieces, maximum: maximum as u64 }
 }
 
 fn record_number(extended: &Extended, key: &[u8]) -> Option<u64> {
@@ -117,29 +89,13 @@ fn record_map(extended: &Extended, maximum: usize) -> Result<Option<Vec<Piece>>,
         if !extended.sparse_numbers.is_empty() {
             return Err(Failure::Invalid);
         }
-        text.split(|byte| *byte == b',')
-            .map(pax::parse_decimal)
-            .collect::<Option<_>>()
-            .ok_or(Failure::Invalid)?
-    } else if !extended.sparse_numbers.is_empty()
-        || extended.value(b"GNU.sparse.numblocks").is_some()
-    {
-        let turns = [SparseNumber::Offset, SparseNumber::Length]
-            .into_iter()
-            .cycle();
-        if extended
-            .sparse_numbers
-            .iter()
-            .zip(turns)
-            .any(|((which, _), turn)| *which != turn)
-        {
+        text.split(|byte| *byte == b',').map(pax::parse_decimal).collect::<Option<_>>().ok_or(Failure::Invalid)?
+    } else if !extended.sparse_numbers.is_empty() || extended.value(b"GNU.sparse.numblocks").is_some() {
+        let turns = [SparseNumber::Offset, SparseNumber::Length].into_iter().cycle();
+        if extended.sparse_numbers.iter().zip(turns).any(|((which, _), turn)| *which != turn) {
             return Err(Failure::Invalid);
         }
-        extended
-            .sparse_numbers
-            .iter()
-            .map(|(_, number)| *number)
-            .collect()
+        extended.sparse_numbers.iter().map(|(_, number)| *number).collect()
     } else {
         return Ok(None);
     };
@@ -150,39 +106,19 @@ fn record_map(extended: &Extended, maximum: usize) -> Result<Option<Vec<Piece>>,
     if !numbers.len().is_multiple_of(2) || told != numbers.len() as u64 / 2 {
         return Err(Failure::Invalid);
     }
-    Ok(Some(
-        numbers
-            .chunks_exact(2)
-            .map(|pair| Piece {
-                offset: pair[0],
-                length: pair[1],
-            })
-            .collect(),
-    ))
+    Ok(Some(numbers.chunks_exact(2).map(|pair| Piece { offset: pair[0], length: pair[1] }).collect()))
 }
 
 /// Format 1.0: decimal lines at the start of the contents, padded to a block.
-fn leading_map<R: Read>(
-    source: &mut Source<R>,
-    stored: u64,
-    maximum: usize,
-) -> Result<(Vec<Piece>, u64), Error> {
-    let mut lines = Lines {
-        source,
-        left: stored,
-        block: Block::zeroed(),
-        at: TAR_BLOCK_BYTES,
-    };
+fn leading_map<R: Read>(source: &mut Source<R>, stored: u64, maximum: usize) -> Result<(Vec<Piece>, u64), Error> {
+    let mut lines = Lines { source, left: stored, block: Block::zeroed(), at: TAR_BLOCK_BYTES };
     let count = lines.number()?;
     if count > maximum as u64 {
         return Err(too_many(lines.source.place(), maximum));
     }
     let mut pieces = Vec::new();
     for _ in 0..count {
-        pieces.push(Piece {
-            offset: lines.number()?,
-            length: lines.number()?,
-        });
+        pieces.push(Piece { offset: lines.number()?, length: lines.number()? });
     }
     let used = stored - lines.left;
     Ok((pieces, used))
@@ -214,10 +150,7 @@ impl<R: Read> Lines<'_, R> {
                 .left
                 .checked_sub(TAR_BLOCK_BYTES as u64)
                 .ok_or_else(|| self.source.malformed(Problem::SparseMap))?;
-            self.block = self
-                .source
-                .block()?
-                .ok_or_else(|| self.source.malformed(Problem::Truncated))?;
+            self.block = self.source.block()?.ok_or_else(|| self.source.malformed(Problem::Truncated))?;
             self.at = 0;
         }
         let byte = self.block.0[self.at];
@@ -227,29 +160,21 @@ impl<R: Read> Lines<'_, R> {
 }
 
 /// Old GNU: four pieces in the header, more in continuation blocks that are not part of the contents.
-fn old_gnu<R: Read>(
-    source: &mut Source<R>,
-    block: &Block,
-    stored: u64,
-    maximum: usize,
-) -> Result<SparseMap, Error> {
+fn old_gnu<R: Read>(source: &mut Source<R>, block: &Block, stored: u64, maximum: usize) -> Result<SparseMap, Error> {
     if block.dialect() != Dialect::Gnu {
         return Err(source.malformed(Problem::SparseMap));
     }
     let real_size = number::parse_unsigned(block.field(block::GNU_REAL_SIZE))
         .ok_or_else(|| source.malformed(Problem::SparseMap))?;
     let mut pieces = Vec::new();
-    let mut complete = old_pieces(&mut pieces, block.field(block::GNU_SPARSE))
-        .map_err(|which| source.malformed(which))?;
+    let mut complete =
+        old_pieces(&mut pieces, block.field(block::GNU_SPARSE)).map_err(|which| source.malformed(which))?;
     let mut more = block.0[block::GNU_EXTENDED] != 0;
     while more {
-        let next = source
-            .block()?
-            .ok_or_else(|| source.malformed(Problem::Truncated))?;
+        let next = source.block()?.ok_or_else(|| source.malformed(Problem::Truncated))?;
         let table = OLD_PIECES_PER_BLOCK * OLD_PIECE_BYTES;
         if !complete {
-            complete = old_pieces(&mut pieces, next.field(0..table))
-                .map_err(|which| source.malformed(which))?;
+            complete = old_pieces(&mut pieces, next.field(0..table)).map_err(|which| source.malformed(which))?;
         }
         if pieces.len() > maximum {
             return Err(too_many(source.place(), maximum));

@@ -25,10 +25,7 @@ impl SparseMap {
             if piece.offset < end {
                 return Err(Problem::SparseMap);
             }
-            end = piece
-                .offset
-                .checked_add(piece.length)
-                .ok_or(Problem::SparseMap)?;
+            end = piece.offset.checked_add(piece.length).ok_or(Problem::SparseMap)?;
             sum += piece.length;
         }
         if end > real_size || sum != stored || i64::try_from(real_size).is_err() {

@@ -27,12 +27,7 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Writes to `inner`.
     pub fn new(inner: W) -> Self {
-        Self {
-            inner,
-            offset: 0,
-            broken: false,
-            buffer: Vec::new(),
-        }
+        Self { inner, offset: 0, broken: false, buffer: Vec::new() }
     }
 
     /// Writes an entry whose contents are the next [`Header::size`] bytes of `data`, which must end there.
@@ -42,13 +37,7 @@ impl<W: Write> Writer<W> {
     /// [`Error::Unfinished`]. After any but the first the archive is unusable.
     pub fn append(&mut self, header: &Header, mut data: impl Read) -> Result<(), Error> {
         self.append_with(header, |buffer| {
-            read_some(&mut data, buffer).map(|count| {
-                if count == 0 {
-                    Extent::End
-                } else {
-                    Extent::Data(count)
-                }
-            })
+            read_some(&mut data, buffer).map(|count| if count == 0 { Extent::End } else { Extent::Data(count) })
         })
     }
 
@@ -56,11 +45,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// Those of [`append`](Self::append).
-    pub fn append_content(
-        &mut self,
-        header: &Header,
-        content: &mut (impl Content + ?Sized),
-    ) -> Result<(), Error> {
+    pub fn append_content(&mut self, header: &Header, content: &mut (impl Content + ?Sized)) -> Result<(), Error> {
         self.append_with(header, |buffer| content.next_extent(buffer))
     }
 
@@ -77,25 +62,14 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// [`Error::NotEncodable`] (nothing was written), [`Error::Write`], [`Error::Unfinished`].
     pub fn begin(&mut self, header: &Header) -> Result<EntryWriter<'_, W>, Error> {
-        let place = Place {
-            offset: self.offset,
-            path: Some(header.path.clone()),
-        };
+        let place = Place { offset: self.offset, path: Some(header.path.clone()) };
         if self.broken {
             return Err(Error::Unfinished { place });
         }
-        let blocks = encode(header).map_err(|field| Error::NotEncodable {
-            place: place.clone(),
-            field,
-        })?;
+        let blocks = encode(header).map_err(|field| Error::NotEncodable { place: place.clone(), field })?;
         self.broken = true;
         self.put(&blocks, &place)?;
-        Ok(EntryWriter {
-            writer: self,
-            place,
-            size: header.size,
-            left: header.size,
-        })
+        Ok(EntryWriter { writer: self, place, size: header.size, left: header.size })
     }
 
     /// Ends the archive with two zero blocks and gives the underlying writer back, not flushed.
@@ -103,10 +77,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// [`Error::Write`], [`Error::Unfinished`].
     pub fn finish(mut self) -> Result<W, Error> {
-        let place = Place {
-            offset: self.offset,
-            path: None,
-        };
+        let place = Place { offset: self.offset, path: None };
         if self.broken {
             return Err(Error::Unfinished { place });
         }
@@ -133,10 +104,8 @@ impl<W: Write> Writer<W> {
         buffer.resize(BLOCK_BYTES, 0);
         let result = self.begin(header).and_then(|mut entry| {
             loop {
-                let extent = next(&mut buffer).map_err(|source| Error::Contents {
-                    place: entry.place.clone(),
-                    source: Arc::new(source),
-                })?;
+                let extent = next(&mut buffer)
+                    .map_err(|source| Error::Contents { place: entry.place.clone(), source: Arc::new(source) })?;
                 match extent {
                     Extent::Data(count) => entry.write_all(&buffer[..count])?,
                     Extent::Hole(length) => entry.write_hole(length)?,
@@ -156,10 +125,7 @@ impl<W: Write> Writer<W> {
             }
             Err(source) => {
                 self.broken = true;
-                Err(Error::Write {
-                    place: place.clone(),
-                    source: Arc::new(source),
-                })
+                Err(Error::Write { place: place.clone(), source: Arc::new(source) })
             }
         }
     }
@@ -207,17 +173,13 @@ impl<W: Write> EntryWriter<'_, W> {
     }
 
     fn take(&mut self, length: u64) -> Result<(), Error> {
-        self.left = self
-            .left
-            .checked_sub(length)
-            .ok_or_else(|| self.wrong_size())?;
+        self.left = self.left.checked_sub(length).ok_or_else(|| self.wrong_size())?;
         Ok(())
     }
 
     fn zeros(&mut self, mut length: u64) -> Result<(), Error> {
         while length > 0 {
-            let count =
-                usize::try_from(length).map_or(ZEROS.len(), |length| length.min(ZEROS.len()));
+            let count = usize::try_from(length).map_or(ZEROS.len(), |length| length.min(ZEROS.len()));
             self.writer.put(&ZEROS[..count], &self.place)?;
             length -= count as u64;
         }
@@ -225,9 +187,6 @@ impl<W: Write> EntryWriter<'_, W> {
     }
 
     fn wrong_size(&self) -> Error {
-        Error::WrongSize {
-            place: self.place.clone(),
-            expected: self.size,
-        }
+        Error::WrongSize { place: self.place.clone(), expected: self.size }
     }
 }

@@ -1,25 +1,13 @@
 //! Trees in a few words, and changes in one line each.
-#![allow(
-    dead_code,
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    unreachable_pub
-)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 use cache_blobs::changes::{Change, ChangeKind, Error, MemoryTree};
 use cache_blobs::tar::{Header, Kind, Reader, Timestamp};
 
 /// A time with nanoseconds, so that contents are not compared.
-pub const EXACT: Timestamp = Timestamp {
-    seconds: 1000,
-    nanos: 5,
-};
+pub const EXACT: Timestamp = Timestamp { seconds: 1000, nanos: 5 };
 /// A time as an archive keeps it.
-pub const TRUNCATED: Timestamp = Timestamp {
-    seconds: 1000,
-    nanos: 0,
-};
+pub const TRUNCATED: Timestamp = Timestamp { seconds: 1000, nanos: 0 };
 
 pub fn tree(entries: &[(Header, &str)]) -> MemoryTree {
     let mut tree = MemoryTree::new();
@@ -34,10 +22,7 @@ pub fn directory(path: &str) -> (Header, &'static str) {
 }
 
 pub fn opaque(path: &str) -> (Header, &'static str) {
-    (
-        Header::directory(path).with_xattr("trusted.overlay.opaque", "y"),
-        "",
-    )
+    (Header::directory(path).with_xattr("trusted.overlay.opaque", "y"), "")
 }
 
 pub fn file<'a>(path: &str, content: &'a str) -> (Header, &'a str) {
@@ -81,10 +66,7 @@ pub fn names(archive: &[u8]) -> Vec<String> {
         let header = entry.header();
         let mut name = String::from_utf8(header.path.clone()).unwrap();
         if !header.link.is_empty() {
-            name = format!(
-                "{name} -> {}",
-                String::from_utf8(header.link.clone()).unwrap()
-            );
+            name = format!("{name} -> {}", String::from_utf8(header.link.clone()).unwrap());
         }
         names.push(name);
     }

@@ -31,8 +31,7 @@ impl Store {
     /// Begins the ingest `key`, or answers that the expected blob is there. `lease` holds the outcome.
     ///
     /// # Errors
-    /// `Busy` while another writer has the key; `Invalid` for an empty key or a dead lease; `Corrupt` if the blob is there
-    /// and has not the expected size.
+    /// `Busy` while another writer has the key; `Invalid` for an empty key or a dead lease.
     pub fn begin(self: &Arc<Self>, lease: &str, key: &str, expected: Expected, start: Start) -> Result<BegunIngest> {
         if key.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "begin ingest", "the empty key"));
@@ -77,8 +76,7 @@ impl Store {
             leases::alive(self, transaction, lease, "begin ingest")?;
             let Some(info) = blobs::info(transaction, &digest)? else { return Ok(None) };
             if expected.size.is_some_and(|size| size != info.size) {
-                return Err(Error::new(ErrorKind::Corrupt, "begin ingest", digest)
-                    .with_source(format!("the blob has {} bytes, not the expected size", info.size)));
+                return Ok(None);
             }
             resources::attach(transaction, lease, &Resource::Content(digest))?;
             Ok(Some(info))

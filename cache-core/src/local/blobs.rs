@@ -77,26 +77,22 @@ impl Store {
         })
     }
 
+    /// At most `limit` blobs, those after `after` in the order of their digests' text.
+    pub fn blobs_after(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<BlobInfo>> {
+        self.read(|transaction| {
+            let after = after.map(Digest::to_string).unwrap_or_default();
+            let mut statement =
+                transaction.prepare("SELECT digest FROM blobs WHERE digest > ?1 LIMIT ?2").doing("list blobs")?;
+            let digests = statement
+                .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))
+                .doing("list blobs")?;
+            digests.map(|digest| existing(transaction, &resources::digest(&digest.doing("list blobs")?)?)).collect()
+        })
+    }
+
     /// Every blob.
     pub fn blobs(&self) -> Result<Vec<BlobInfo>> {
-        self.read(|transaction| {
-            let mut all_labels = labels::all(transaction, Labelled::Blob)?;
-            let mut statement =
-                transaction.prepare("SELECT digest, size, created_at, updated_at FROM blobs").doing("list blobs")?;
-            let mut rows = statement.query([]).doing("list blobs")?;
-            let mut blobs = Vec::new();
-            while let Some(row) = rows.next().doing("list blobs")? {
-                let text: String = row.get(0).doing("list blobs")?;
-                blobs.push(BlobInfo {
-                    digest: resources::digest(&text)?,
-                    size: row.get::<_, i64>(1).doing("list blobs")?.unsigned_abs(),
-                    created_at: timestamp(row.get(2).doing("list blobs")?),
-                    updated_at: timestamp(row.get(3).doing("list blobs")?),
-                    labels: all_labels.remove(&text).unwrap_or_default(),
-                });
-            }
-            Ok(blobs)
-        })
+        self.blobs_after(None, usize::MAX)
     }
 }
 

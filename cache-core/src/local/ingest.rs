@@ -44,7 +44,7 @@ impl Ingest {
         let mut ingest = Self { store, lease, file, status, hasher: DigestHasher::new(algorithm), ended: false };
         ingest.hasher = ingest.hash(algorithm)?;
         ingest.file.truncate(ingest.status.offset)?;
-        ingest.note_progress();
+        ingest.store.note_progress(&ingest.status);
         Ok(ingest)
     }
 
@@ -58,6 +58,11 @@ impl Ingest {
     /// # Errors
     /// `LimitExceeded` past the expected size, `NoSpace`, …; the writer is ended then, and further calls are `Invalid`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_at(bytes, self.store.clock_now())
+    }
+
+    /// The same for bytes that were taken at another time.
+    pub(super) fn write_at(&mut self, bytes: &[u8], at: Timestamp) -> Result<()> {
         self.usable("write to ingest")?;
         self.ended = true;
         let offset = self.status.offset + bytes.len() as u64;
@@ -67,8 +72,8 @@ impl Ingest {
         self.file.append(self.status.offset, bytes)?;
         self.hasher.update(bytes);
         self.status.offset = offset;
-        self.status.updated_at = self.store.clock_now();
-        self.note_progress();
+        self.status.updated_at = at;
+        self.store.note_progress(&self.status);
         self.ended = false;
         Ok(())
     }
@@ -152,10 +157,23 @@ impl Ingest {
         gate.write(Durability::Ordered, |transaction, _| begin::forget(transaction, &self.status.key))?;
         self.store.disk.remove(gate.names(), self.file.path()).map(drop)
     }
+}
 
-    fn note_progress(&self) {
-        let progress = Progress { offset: self.status.offset, updated_at: self.status.updated_at };
-        self.store.writing.lock().unwrap_or_else(PoisonError::into_inner).insert(self.status.key.clone(), progress);
+impl Store {
+    /// Notes how far the writer of an ingest is. Bytes that were taken count before they are written, so the larger offset is
+    /// the true one.
+    pub(super) fn note_progress(&self, status: &IngestStatus) {
+        let progress = Progress { offset: status.offset, updated_at: status.updated_at };
+        self.writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(status.key.clone())
+            .and_modify(|noted| {
+                if noted.offset <= progress.offset {
+                    *noted = progress;
+                }
+            })
+            .or_insert(progress);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Labels as rows.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Transaction, params};
 
 use crate::error::Result;
@@ -34,20 +32,6 @@ pub(super) fn get(transaction: &Transaction<'_>, kind: Labelled, id: &str) -> Re
     let rows =
         statement.query_map(params![kind.column(), id], |row| Ok((row.get(0)?, row.get(1)?))).doing("read labels")?;
     rows.collect::<rusqlite::Result<_>>().doing("read labels")
-}
-
-/// The labels of every object of one kind.
-pub(super) fn all(transaction: &Transaction<'_>, kind: Labelled) -> Result<BTreeMap<String, Labels>> {
-    let mut statement =
-        transaction.prepare("SELECT id, name, value FROM labels WHERE kind = ?1").doing("read labels")?;
-    let mut rows = statement.query([kind.column()]).doing("read labels")?;
-    let mut all = BTreeMap::<String, Labels>::new();
-    while let Some(row) = rows.next().doing("read labels")? {
-        let id = row.get(0).doing("read labels")?;
-        let (name, value) = (row.get(1).doing("read labels")?, row.get(2).doing("read labels")?);
-        all.entry(id).or_default().insert(name, value);
-    }
-    Ok(all)
 }
 
 /// Gives the object exactly `labels`.

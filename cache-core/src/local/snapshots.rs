@@ -14,36 +14,7 @@ use crate::local::resources;
 use crate::local::sql::{SqlContext, corrupt_row};
 use crate::local::store::{Store, timestamp};
 use crate::ports::{Resource, SnapshotInfo, SnapshotKind, Usage};
-
-/// A snapshot, as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotRow {
-    /// Its number, which names its directory. It keeps it when it is committed, and no other snapshot ever has it.
-    pub id: i64,
-    /// What its snapshotter tells.
-    pub info: SnapshotInfo,
-    /// Its parent's number.
-    pub parent: Option<i64>,
-    /// The disk that it took when it was committed.
-    pub usage: Usage,
-}
-
-/// A snapshot to be created.
-#[derive(Clone, Debug)]
-pub struct NewSnapshot<'a> {
-    /// Who creates it.
-    pub snapshotter: &'a str,
-    /// Its key.
-    pub key: &'a str,
-    /// What it is to be.
-    pub kind: SnapshotKind,
-    /// The committed snapshot under it, as it was read when its directory was made ready.
-    pub parent: Option<&'a SnapshotRow>,
-    /// Its labels.
-    pub labels: &'a Labels,
-    /// What becomes its directory: a tree that was made in [`Store::scratch_directory`]. Without one it has none.
-    pub directory: Option<&'a Path>,
-}
+use crate::snapshot::{NewSnapshot, SnapshotRow};
 
 impl Store {
     /// A new directory of this process's own, on the store's file system. It is removed after the process's death.
@@ -56,100 +27,99 @@ impl Store {
         Ok(path)
     }
 
-    /// Removes what was made in a [scratch directory](Self::scratch_directory) and is not wanted.
-    ///
-    /// # Errors
-    /// The disk's failures.
-    pub fn discard_scratch(&self, path: &Path) -> Result<()> {
-        self.disk.remove_tree(path)
+    /// The directory in which the snapshots' directories lie, under their numbers.
+    pub fn snapshots_directory(&self) -> PathBuf {
+        self.layout.snapshots()
     }
 
-    /// The directory of the snapshot `id`.
-    pub fn snapshot_directory(&self, id: i64) -> PathBuf {
-        self.layout.snapshot(id)
-    }
-
-    /// Creates a snapshot that `lease` holds. Row and directory appear at once.
-    /// The names in the directory and in its immediate subdirectories are made durable here, their files are not.
+    /// Creates a snapshot that `lease` holds. `tree`, which was made in a [scratch directory](Self::scratch_directory), becomes its
+    /// directory in the same step; without one it has none. The names in it and in its immediate subdirectories are made
+    /// durable here, its files are not.
     ///
     /// # Errors
     /// `AlreadyExists` if the key is taken; `NotFound` if the parent is gone; `Invalid` if it is not committed or the lease
     /// is dead.
-    pub fn create_snapshot(&self, lease: &str, new: &NewSnapshot<'_>) -> Result<SnapshotRow> {
+    pub fn create_snapshot(
+        &self,
+        lease: &str,
+        snapshotter: &str,
+        new: &NewSnapshot,
+        tree: Option<&Path>,
+    ) -> Result<SnapshotRow> {
         const OPERATION: &str = "create snapshot";
-        validate_labels(new.labels)?;
-        if new.key.is_empty() || new.snapshotter.is_empty() || new.snapshotter.contains('/') {
+        validate_labels(&new.labels)?;
+        if new.key.is_empty() || snapshotter.is_empty() || snapshotter.contains('/') {
             return Err(Error::new(ErrorKind::Invalid, OPERATION, new.key.escape_debug()));
         }
-        if let Some(directory) = new.directory {
-            self.sync_names(directory)?;
+        if let Some(tree) = tree {
+            self.sync_names(tree)?;
         }
         let now = self.now();
         let (mut moved, mut complete) = (None, false);
         let mut gate = self.gate()?;
         let created = gate.write(Durability::Synced, |transaction, names| {
             leases::alive(self, transaction, lease, OPERATION)?;
-            if let Some(parent) = new.parent {
+            if let Some(parent) = &new.parent {
                 match by_id(transaction, parent.id)? {
                     Some(parent) if parent.info.kind == SnapshotKind::Committed => {}
                     Some(parent) => return Err(Error::new(ErrorKind::Invalid, OPERATION, parent.info.key)),
                     None => return Err(Error::new(ErrorKind::NotFound, OPERATION, &parent.info.key)),
                 }
             }
-            refuse_taken(transaction, OPERATION, new.snapshotter, new.key)?;
+            refuse_taken(transaction, OPERATION, snapshotter, &new.key)?;
             let id: i64 = transaction
                 .query_row(
                     "INSERT INTO snapshots (snapshotter, key, kind, parent, created_at, updated_at, has_directory)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) RETURNING id",
                     params![
-                        new.snapshotter,
+                        snapshotter,
                         new.key,
                         kind_column(new.kind),
-                        new.parent.map(|row| row.id),
+                        new.parent.as_ref().map(|row| row.id),
                         now,
-                        new.directory.is_some()
+                        tree.is_some()
                     ],
                     |row| row.get(0),
                 )
                 .doing(OPERATION)?;
-            labels::replace(transaction, Labelled::Snapshot, &id.to_string(), new.labels)?;
-            resources::attach(transaction, lease, &resource(new.snapshotter, new.key))?;
-            if let Some(directory) = new.directory {
+            labels::replace(transaction, Labelled::Snapshot, &id.to_string(), &new.labels)?;
+            resources::attach(transaction, lease, &resource(snapshotter, &new.key))?;
+            if let Some(tree) = tree {
                 let path = self.layout.snapshot(id);
                 if fs::symlink_metadata(&path).is_ok() {
                     // A crash left it there, and its number was never used.
                     self.disk.rename(names, &path, &self.scratch_path())?;
                 }
-                self.disk.rename(names, directory, &path)?;
-                moved = Some((path, directory));
+                self.disk.rename(names, tree, &path)?;
+                moved = Some((path, tree));
                 self.disk.sync_directory(&self.layout.snapshots())?;
             }
-            let row = by_id(transaction, id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, new.key))?;
+            let row = by_id(transaction, id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, &new.key))?;
             complete = true;
             Ok(row)
         });
-        if let (Err(error), Some((path, directory))) = (&created, moved)
+        if let (Err(error), Some((path, tree))) = (&created, moved)
             // After another failure of the commit itself a power cut may yet bring the row back, so the directory stays with it.
             && (!complete || error.kind() == ErrorKind::NoSpace)
-            && let Err(error) = self.disk.rename(gate.names(), &path, directory)
+            && let Err(error) = self.disk.rename(gate.names(), &path, tree)
         {
             tracing::warn!(%error, "a snapshot's directory waits for the next collection");
         }
         created
     }
 
-    /// Makes the active snapshot `key` the committed snapshot `name`. Its files must be durable before. What held the key holds
-    /// the name, and `lease` does.
+    /// Makes `active` the committed snapshot `name`. Its files must be durable before. What held its key holds the name, and
+    /// `lease` does.
     ///
     /// # Errors
-    /// `AlreadyExists` if the name is taken; `NotFound` if there is no such key; `Invalid` if it is not active or the lease is
-    /// dead.
+    /// `AlreadyExists` if the name is taken; `NotFound` if the snapshot is gone; `Invalid` if it is not active, the name is empty
+    /// or the lease is dead.
     pub fn commit_snapshot(
         &self,
         lease: &str,
         snapshotter: &str,
         name: &str,
-        key: &str,
+        active: &SnapshotRow,
         labels: &Labels,
         usage: Usage,
     ) -> Result<SnapshotRow> {
@@ -161,10 +131,11 @@ impl Store {
         let now = self.now();
         self.database.write(Durability::Synced, |transaction| {
             leases::alive(self, transaction, lease, OPERATION)?;
-            let row = by_key(transaction, snapshotter, key)?
-                .ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, key))?;
+            let row = by_id(transaction, active.id)?
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, active.info.key.escape_debug()))?;
+            let key = &row.info.key;
             if row.info.kind != SnapshotKind::Active {
-                return Err(Error::new(ErrorKind::Invalid, OPERATION, key));
+                return Err(Error::new(ErrorKind::Invalid, OPERATION, key.escape_debug()));
             }
             if name != key {
                 refuse_taken(transaction, OPERATION, snapshotter, name)?;
@@ -196,25 +167,12 @@ impl Store {
         self.read(|transaction| by_key(transaction, snapshotter, key))
     }
 
-    /// The numbers of the snapshots under `id`, the nearest first.
-    pub fn snapshot_parents(&self, id: i64) -> Result<Vec<i64>> {
-        self.read(|transaction| {
-            let mut parents = Vec::new();
-            let mut next = by_id(transaction, id)?.and_then(|row| row.parent);
-            while let Some(parent) = next {
-                parents.push(parent);
-                next = by_id(transaction, parent)?.and_then(|row| row.parent);
-            }
-            Ok(parents)
-        })
-    }
-
     /// Every snapshot of `snapshotter`.
-    pub fn snapshots(&self, snapshotter: &str) -> Result<Vec<SnapshotRow>> {
+    pub fn snapshots(&self, snapshotter: &str) -> Result<Vec<SnapshotInfo>> {
         self.read(|transaction| {
             let mut statement = transaction.prepare(&select("WHERE own.snapshotter = ?1")).doing("list snapshots")?;
-            let rows = statement.query_map([snapshotter], Unlabelled::read).doing("list snapshots")?;
-            rows.map(|row| row.doing("list snapshots")?.label(transaction)).collect()
+            let rows = statement.query_map([snapshotter], Unfinished::read).doing("list snapshots")?;
+            rows.map(|row| Ok(row.doing("list snapshots")?.info(transaction)?.0)).collect()
         })
     }
 
@@ -291,53 +249,75 @@ fn refuse_taken(transaction: &Transaction<'_>, operation: &'static str, snapshot
 
 fn select(condition: &str) -> String {
     format!(
-        "SELECT own.id, own.key, own.kind, own.parent, parent.key, own.created_at, own.updated_at, own.bytes, own.inodes
+        "SELECT own.id, own.key, own.kind, parent.key, own.created_at, own.updated_at, own.bytes, own.inodes
          FROM snapshots AS own LEFT JOIN snapshots AS parent ON parent.id = own.parent {condition}"
     )
 }
 
 fn by_id(transaction: &Transaction<'_>, id: i64) -> Result<Option<SnapshotRow>> {
-    let row = transaction.query_row(&select("WHERE own.id = ?1"), [id], Unlabelled::read);
-    row.optional().doing("read snapshot")?.map(|row| row.label(transaction)).transpose()
+    let row = transaction.query_row(&select("WHERE own.id = ?1"), [id], Unfinished::read);
+    row.optional().doing("read snapshot")?.map(|row| row.finish(transaction)).transpose()
 }
 
 fn by_key(transaction: &Transaction<'_>, snapshotter: &str, key: &str) -> Result<Option<SnapshotRow>> {
     let condition = "WHERE own.snapshotter = ?1 AND own.key = ?2";
-    let row = transaction.query_row(&select(condition), [snapshotter, key], Unlabelled::read);
-    row.optional().doing("read snapshot")?.map(|row| row.label(transaction)).transpose()
+    let row = transaction.query_row(&select(condition), [snapshotter, key], Unfinished::read);
+    row.optional().doing("read snapshot")?.map(|row| row.finish(transaction)).transpose()
 }
 
-/// A row before its labels are read.
-struct Unlabelled {
-    row: SnapshotRow,
+/// The numbers of the snapshots under `id`, the nearest first.
+fn parents(transaction: &Transaction<'_>, id: i64) -> Result<Vec<i64>> {
+    let mut statement = transaction
+        .prepare(
+            "WITH RECURSIVE chain (id, depth) AS (
+                 SELECT parent, 1 FROM snapshots WHERE id = ?1
+                 UNION ALL
+                 SELECT parent, depth + 1 FROM snapshots JOIN chain USING (id)
+             )
+             SELECT id FROM chain WHERE id IS NOT NULL ORDER BY depth",
+        )
+        .doing("read snapshot")?;
+    statement.query_map([id], |row| row.get(0)).and_then(Iterator::collect).doing("read snapshot")
+}
+
+/// A row before its labels and parents are read.
+struct Unfinished {
+    id: i64,
+    info: SnapshotInfo,
     kind: String,
+    usage: Usage,
 }
 
-impl Unlabelled {
+impl Unfinished {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let info = SnapshotInfo {
             key: row.get(1)?,
             kind: SnapshotKind::Active,
-            parent: row.get(4)?,
+            parent: row.get(3)?,
             labels: Labels::new(),
-            created_at: timestamp(row.get(5)?),
-            updated_at: timestamp(row.get(6)?),
+            created_at: timestamp(row.get(4)?),
+            updated_at: timestamp(row.get(5)?),
         };
-        let usage = Usage { bytes: row.get::<_, i64>(7)?.unsigned_abs(), inodes: row.get::<_, i64>(8)?.unsigned_abs() };
-        let row_ = SnapshotRow { id: row.get(0)?, info, parent: row.get(3)?, usage };
-        Ok(Self { row: row_, kind: row.get(2)? })
+        let usage = Usage { bytes: row.get::<_, i64>(6)?.unsigned_abs(), inodes: row.get::<_, i64>(7)?.unsigned_abs() };
+        Ok(Self { id: row.get(0)?, info, kind: row.get(2)?, usage })
     }
 
-    fn label(self, transaction: &Transaction<'_>) -> Result<SnapshotRow> {
-        let mut row = self.row;
-        row.info.kind = match self.kind.as_str() {
+    fn info(mut self, transaction: &Transaction<'_>) -> Result<(SnapshotInfo, Usage)> {
+        self.info.kind = match self.kind.as_str() {
             "active" => SnapshotKind::Active,
             "view" => SnapshotKind::View,
             "committed" => SnapshotKind::Committed,
             _ => return Err(corrupt_row("read snapshot", "snapshot kind")),
         };
-        row.info.labels = labels::get(transaction, Labelled::Snapshot, &row.id.to_string())?;
-        Ok(row)
+        self.info.labels = labels::get(transaction, Labelled::Snapshot, &self.id.to_string())?;
+        Ok((self.info, self.usage))
+    }
+
+    fn finish(self, transaction: &Transaction<'_>) -> Result<SnapshotRow> {
+        let id = self.id;
+        let parents = parents(transaction, id)?;
+        let (info, usage) = self.info(transaction)?;
+        Ok(SnapshotRow { id, info, parents, usage })
     }
 }
 

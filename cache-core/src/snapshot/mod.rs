@@ -39,8 +39,6 @@ mod auto;
 mod copy;
 mod descend;
 mod durability;
-#[cfg(feature = "local")]
-mod local_rows;
 mod memory_rows;
 mod native;
 mod overlay_options;
@@ -53,8 +51,6 @@ mod usage;
 
 pub use auto::overlayfs_works;
 pub use durability::Durability;
-#[cfg(feature = "local")]
-pub use local_rows::LocalRows;
 pub use memory_rows::MemoryRows;
 pub use native::{NativeOptions, Ownership};
 pub use overlayfs::OverlayfsOptions;

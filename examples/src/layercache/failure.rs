@@ -24,6 +24,14 @@ impl Failure {
         Self::Work { what: what.into(), source: None }
     }
 
+    /// An argument that a library refused.
+    pub(crate) fn wrong_argument(error: cache_core::Error) -> Self {
+        match error.source() {
+            Some(source) => Self::Usage(format!("{error}: {source}")),
+            None => Self::Usage(error.to_string()),
+        }
+    }
+
     /// `source` happened while the tool did `what`.
     pub(crate) fn while_doing(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Work { what: what.into(), source: Some(source.into()) }

@@ -27,8 +27,11 @@ impl ZstdEncoder {
     fn context(&self) -> Result<CCtx<'static>> {
         let mut context =
             CCtx::try_create().ok_or_else(|| Error::new(ErrorKind::Unavailable, "create", "a zstd context"))?;
-        let parameters =
-            [CParameter::CompressionLevel(self.level), CParameter::WindowLog(WINDOW_LOG), CParameter::ChecksumFlag(true)];
+        let parameters = [
+            CParameter::CompressionLevel(self.level),
+            CParameter::WindowLog(WINDOW_LOG),
+            CParameter::ChecksumFlag(true),
+        ];
         for parameter in parameters {
             context.set_parameter(parameter).map_err(failure)?;
         }

@@ -1,0 +1,197 @@
+//! The bytes that the layers being packed share.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use cache_core::{Error, ErrorKind, Result};
+
+/// Shared bytes. Each admitted layer owns its minimum from admission to end; what it needs beyond comes from what is free,
+/// and it can always go on without.
+pub(super) struct Memory {
+    total: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used: u64,
+    peak: u64,
+    next_ticket: u64,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    ticket: u64,
+    waker: Waker,
+}
+
+impl State {
+    fn take(&mut self, bytes: u64) {
+        self.used += bytes;
+        self.peak = self.peak.max(self.used);
+    }
+
+    fn first_waker(&self) -> Option<Waker> {
+        self.waiting.front().map(|first| first.waker.clone())
+    }
+}
+
+impl Memory {
+    pub(super) fn new(total: u64) -> Self {
+        Self { total, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All bytes, the bytes in use, and the most that ever were.
+    pub(super) fn usage(&self) -> (u64, u64, u64) {
+        let state = self.lock();
+        (self.total, state.used, state.peak)
+    }
+
+    /// Waits, behind those who wait already, until a layer with the minimum `minimum` is admitted.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if it never can be.
+    pub(super) fn admit(self: &Arc<Self>, minimum: u64) -> Result<Admission> {
+        if minimum > self.total {
+            let target = format_args!("a block of {minimum} bytes in {} (Budget's memory_bytes)", self.total);
+            return Err(Error::new(ErrorKind::LimitExceeded, "reserve", target));
+        }
+        Ok(Admission { memory: Arc::clone(self), minimum, ticket: None })
+    }
+
+    /// Takes `bytes` if they are free and no layer waits for its admission: who has its minimum goes on without more.
+    fn try_take(&self, bytes: u64) -> bool {
+        let mut state = self.lock();
+        let fits = state.waiting.is_empty() && state.used + bytes <= self.total;
+        if fits {
+            state.take(bytes);
+        }
+        fits
+    }
+
+    /// Who waits first and may go on now; to be woken when no lock is held.
+    fn give_back(&self, bytes: u64) -> Option<Waker> {
+        let mut state = self.lock();
+        state.used -= bytes;
+        state.first_waker()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (total, used, peak) = self.usage();
+        f.debug_struct("Memory").field("total", &total).field("used", &used).field("peak", &peak).finish()
+    }
+}
+
+/// Ready when the layer is admitted. Dropping it leaves the queue.
+#[derive(Debug)]
+pub(super) struct Admission {
+    memory: Arc<Memory>,
+    minimum: u64,
+    ticket: Option<u64>,
+}
+
+impl Future for Admission {
+    type Output = Share;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Share> {
+        let memory = Arc::clone(&self.memory);
+        let mut state = memory.lock();
+        let first = match (self.ticket, state.waiting.front()) {
+            (_, None) => true,
+            (Some(ticket), Some(first)) => first.ticket == ticket,
+            (None, Some(_)) => false,
+        };
+        if first && state.used + self.minimum <= memory.total {
+            if self.ticket.take().is_some() {
+                state.waiting.pop_front();
+            }
+            state.take(self.minimum);
+            let next = state.first_waker();
+            drop(state);
+            if let Some(next) = next {
+                next.wake();
+            }
+            return Poll::Ready(Share { memory: Arc::clone(&memory), minimum: self.minimum, live: 0 });
+        }
+        let waker = context.waker().clone();
+        match self.ticket {
+            Some(ticket) => {
+                if let Some(waiting) = state.waiting.iter_mut().find(|waiting| waiting.ticket == ticket) {
+                    waiting.waker = waker;
+                }
+            }
+            None => {
+                let ticket = state.next_ticket;
+                state.next_ticket += 1;
+                state.waiting.push_back(Waiting { ticket, waker });
+                drop(state);
+                self.ticket = Some(ticket);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut state = self.memory.lock();
+        state.waiting.retain(|waiting| waiting.ticket != ticket);
+        let first = state.first_waker();
+        drop(state);
+        if let Some(first) = first {
+            first.wake();
+        }
+    }
+}
+
+/// What one admitted layer has of the shared bytes: its minimum, or what it lives on, whichever is more.
+#[derive(Debug)]
+pub(super) struct Share {
+    memory: Arc<Memory>,
+    minimum: u64,
+    live: u64,
+}
+
+impl Share {
+    /// Takes `bytes`. It succeeds whenever the minimum covers them, so always for a layer that lives on nothing.
+    pub(super) fn try_take(&mut self, bytes: u64) -> bool {
+        let more = (self.live + bytes).max(self.minimum) - self.charged();
+        let taken = more == 0 || self.memory.try_take(more);
+        if taken {
+            self.live += bytes;
+        }
+        taken
+    }
+
+    /// Gives `bytes` back, and says whom to wake when no lock is held.
+    #[must_use]
+    pub(super) fn give_back(&mut self, bytes: u64) -> Option<Waker> {
+        let before = self.charged();
+        self.live -= bytes;
+        let less = before - self.charged();
+        if less == 0 { None } else { self.memory.give_back(less) }
+    }
+
+    fn charged(&self) -> u64 {
+        self.live.max(self.minimum)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(first) = self.memory.give_back(self.charged()) {
+            first.wake();
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Records and links in an arena that has no loops and finds equals.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cache_core::Digest;
+
+use super::intern::Interner;
+
+/// A record's place in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ItemId(u32);
+
+impl ItemId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Debug)]
+struct Item {
+    digest: u32,
+    /// For each input where it comes from, with the selector.
+    slots: Vec<Vec<(ItemId, u32)>>,
+    /// Records that link to this one; some several times, when they do so by several links.
+    children: Vec<ItemId>,
+    /// A place in an order in which every record comes after those that it links to.
+    order: u32,
+    /// The record that this one became a part of.
+    absorbed: Option<ItemId>,
+}
+
+/// Where a link with some selector leads, for records of some digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Way {
+    source: ItemId,
+    digest: u32,
+    slot: u32,
+    selector: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Edge {
+    source: ItemId,
+    slot: u32,
+    selector: u32,
+    child: ItemId,
+}
+
+/// What became of an added record.
+pub(crate) struct Added {
+    /// The record.
+    pub(crate) item: ItemId,
+    /// Earlier records that are now a part of it.
+    pub(crate) absorbed: Vec<ItemId>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    digests: Interner<Digest>,
+    selectors: Interner<Arc<str>>,
+    items: Vec<Item>,
+    roots: HashMap<u32, ItemId>,
+    ways: HashMap<Way, Vec<ItemId>>,
+    edges: HashSet<Edge>,
+}
+
+impl Graph {
+    pub(crate) fn add(&mut self, digest: Digest, mut slots: Vec<Vec<(ItemId, u32)>>) -> Added {
+        let digest = self.digests.number(&digest);
+        if slots.is_empty() {
+            if let Some(root) = self.roots.get(&digest) {
+                return Added { item: *root, absorbed: Vec::new() };
+            }
+            let item = self.push(digest, 0);
+            self.roots.insert(digest, item);
+            return Added { item, absorbed: Vec::new() };
+        }
+        for slot in &mut slots {
+            let mut seen = HashSet::new();
+            slot.iter_mut().for_each(|link| link.0 = self.living(link.0));
+            slot.retain(|link| seen.insert(*link));
+        }
+        let matches = self.matches(digest, &slots);
+        let mut absorbed = Vec::new();
+        let item = match self.main(&matches) {
+            None => self.push(digest, slots.len()),
+            Some(main) => {
+                for other in matches {
+                    if other != main && !self.leads(main, other) && !self.leads(other, main) {
+                        self.absorb(main, other);
+                        absorbed.push(other);
+                    }
+                }
+                main
+            }
+        };
+        for (slot, links) in slots.into_iter().enumerate() {
+            for (source, selector) in links {
+                let source = self.living(source);
+                self.link(Edge { source, slot: number(slot), selector, child: item });
+            }
+        }
+        Added { item, absorbed }
+    }
+
+    /// The number of `selector`.
+    pub(crate) fn selector(&mut self, selector: &str) -> u32 {
+        self.selectors.number(selector)
+    }
+
+    pub(crate) fn selector_text(&self, selector: u32) -> &Arc<str> {
+        self.selectors.value(selector)
+    }
+
+    /// How many places the arena has, those of absorbed records counted.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The records in the order in which they were first added.
+    pub(crate) fn items(&self) -> impl Iterator<Item = ItemId> + '_ {
+        (0..self.items.len()).filter(|at| self.items[*at].absorbed.is_none()).map(|at| ItemId(number(at)))
+    }
+
+    /// The records, each after those that it links to.
+    pub(crate) fn sources_first(&self) -> Vec<ItemId> {
+        let mut items: Vec<_> = self.items().collect();
+        items.sort_by_key(|item| self.items[item.index()].order);
+        items
+    }
+
+    pub(crate) fn digest(&self, item: ItemId) -> Digest {
+        *self.digests.value(self.items[item.index()].digest)
+    }
+
+    pub(crate) fn slots(&self, item: ItemId) -> &[Vec<(ItemId, u32)>] {
+        &self.items[item.index()].slots
+    }
+
+    pub(crate) fn root(&self, digest: &Digest) -> Option<ItemId> {
+        self.roots.get(&self.digests.find(digest)?).copied()
+    }
+
+    /// The records of `digest` that `source` leads to by input `slot` with `selector`.
+    pub(crate) fn follow(&self, source: ItemId, digest: &Digest, slot: u32, selector: &str) -> &[ItemId] {
+        let way = || {
+            let (digest, selector) = (self.digests.find(digest)?, self.selectors.find(selector)?);
+            self.ways.get(&Way { source, digest, slot, selector })
+        };
+        way().map_or(&[], Vec::as_slice)
+    }
+
+    /// The record that `item` is now.
+    pub(crate) fn living(&self, mut item: ItemId) -> ItemId {
+        while let Some(main) = self.items[item.index()].absorbed {
+            item = main;
+        }
+        item
+    }
+
+    fn push(&mut self, digest: u32, slots: usize) -> ItemId {
+        let order = number(self.items.len());
+        let slots = vec![Vec::new(); slots];
+        self.items.push(Item { digest, slots, children: Vec::new(), order, absorbed: None });
+        ItemId(order)
+    }
+
+    /// The records of `digest` that every slot leads to by at least one of its links. Candidates come from the slot that
+    /// has the fewest, so that a common source costs nothing where another input tells records apart.
+    fn matches(&self, digest: u32, slots: &[Vec<(ItemId, u32)>]) -> Vec<ItemId> {
+        let ways = |slot: usize| {
+            let slot_number = number(slot);
+            slots[slot].iter().filter_map(move |(source, selector)| {
+                self.ways.get(&Way { source: *source, digest, slot: slot_number, selector: *selector })
+            })
+        };
+        let count = |slot: &usize| ways(*slot).map(Vec::len).sum::<usize>();
+        let Some(narrowest) = (0..slots.len()).min_by_key(count) else { return Vec::new() };
+        let mut candidates: Vec<_> = ways(narrowest).flatten().copied().collect();
+        candidates.sort();
+        candidates.dedup();
+        candidates.retain(|child| {
+            self.items[child.index()].slots.len() == slots.len()
+                && slots.iter().enumerate().all(|(slot, links)| {
+                    links.iter().any(|(source, selector)| {
+                        let (source, selector) = (*source, *selector);
+                        self.edges.contains(&Edge { source, slot: number(slot), selector, child: *child })
+                    })
+                })
+        });
+        candidates
+    }
+
+    /// The match that others are merged into: the first added one that depends on none of the others.
+    fn main(&self, matches: &[ItemId]) -> Option<ItemId> {
+        let independent = |item: &&ItemId| matches.iter().all(|other| other == *item || !self.leads(*other, **item));
+        if matches.len() < 2 { matches.first().copied() } else { matches.iter().find(independent).copied() }
+    }
+
+    /// Makes `other` a part of `main`. Neither depends on the other.
+    fn absorb(&mut self, main: ItemId, other: ItemId) {
+        let slots = std::mem::take(&mut self.items[other.index()].slots);
+        for (slot, links) in slots.iter().enumerate() {
+            for (source, selector) in links {
+                self.unlink(Edge { source: *source, slot: number(slot), selector: *selector, child: other });
+                self.link(Edge { source: *source, slot: number(slot), selector: *selector, child: main });
+            }
+        }
+        let mut children = std::mem::take(&mut self.items[other.index()].children);
+        children.sort();
+        children.dedup();
+        for child in children {
+            let slots = self.items[child.index()].slots.clone();
+            for (slot, links) in slots.iter().enumerate() {
+                for (source, selector) in links.iter().filter(|(source, _)| *source == other) {
+                    let edge = Edge { source: *source, slot: number(slot), selector: *selector, child };
+                    self.unlink(edge);
+                    self.link(Edge { source: main, ..edge });
+                }
+            }
+        }
+        self.items[other.index()].absorbed = Some(main);
+    }
+
+    /// Adds a link, unless it is there or would close a loop.
+    fn link(&mut self, edge: Edge) {
+        if self.edges.contains(&edge) || !self.put_before(edge.source, edge.child) {
+            return;
+        }
+        let child = &mut self.items[edge.child.index()];
+        let way = Way { source: edge.source, digest: child.digest, slot: edge.slot, selector: edge.selector };
+        child.slots[edge.slot as usize].push((edge.source, edge.selector));
+        self.ways.entry(way).or_default().push(edge.child);
+        self.items[edge.source.index()].children.push(edge.child);
+        self.edges.insert(edge);
+    }
+
+    fn unlink(&mut self, edge: Edge) {
+        self.edges.remove(&edge);
+        let child = &mut self.items[edge.child.index()];
+        let way = Way { source: edge.source, digest: child.digest, slot: edge.slot, selector: edge.selector };
+        if let Some(links) = child.slots.get_mut(edge.slot as usize) {
+            links.retain(|link| *link != (edge.source, edge.selector));
+        }
+        if let Some(children) = self.ways.get_mut(&way) {
+            children.retain(|child| *child != edge.child);
+            if children.is_empty() {
+                self.ways.remove(&way);
+            }
+        }
+        let children = &mut self.items[edge.source.index()].children;
+        if let Some(at) = children.iter().position(|child| *child == edge.child) {
+            children.swap_remove(at);
+        }
+    }
+
+    /// Whether `to` depends on `from`, or is it.
+    fn leads(&self, from: ItemId, to: ItemId) -> bool {
+        let limit = self.order(to);
+        self.order(from) <= limit && self.forward(from, limit).contains(&to)
+    }
+
+    fn order(&self, item: ItemId) -> u32 {
+        self.items[item.index()].order
+    }
+
+    /// Orders `source` before `child`; false if that cannot be, because `source` depends on `child` or is it.
+    ///
+    /// Only records between the two can be in the way, so nearly always nothing is visited: a link from an earlier
+    /// record to a later one is in order already. Mirrors: Pearce and Kelly, "A dynamic topological sort algorithm for
+    /// directed acyclic graphs" (2006).
+    fn put_before(&mut self, source: ItemId, child: ItemId) -> bool {
+        let (low, high) = (self.order(child), self.order(source));
+        if high < low {
+            return true;
+        }
+        let after = self.forward(child, high);
+        if after.contains(&source) {
+            return false;
+        }
+        let before = self.backward(source, low);
+        let sorted = |set: HashSet<ItemId>| {
+            let mut items: Vec<_> = set.into_iter().collect();
+            items.sort_by_key(|item| self.order(*item));
+            items
+        };
+        let items: Vec<_> = sorted(before).into_iter().chain(sorted(after)).collect();
+        let mut places: Vec<_> = items.iter().map(|item| self.order(*item)).collect();
+        places.sort();
+        for (item, place) in items.into_iter().zip(places) {
+            self.items[item.index()].order = place;
+        }
+        true
+    }
+
+    /// `from` and what depends on it, as far as its place is at most `limit`.
+    fn forward(&self, from: ItemId, limit: u32) -> HashSet<ItemId> {
+        let mut found = HashSet::from([from]);
+        let mut queue = vec![from];
+        while let Some(item) = queue.pop() {
+            for child in &self.items[item.index()].children {
+                if self.order(*child) <= limit && found.insert(*child) {
+                    queue.push(*child);
+                }
+            }
+        }
+        found
+    }
+
+    /// `from` and what it depends on, as far as its place is at least `limit`.
+    fn backward(&self, from: ItemId, limit: u32) -> HashSet<ItemId> {
+        let mut found = HashSet::from([from]);
+        let mut queue = vec![from];
+        while let Some(item) = queue.pop() {
+            for (source, _) in self.items[item.index()].slots.iter().flatten() {
+                if self.order(*source) >= limit && found.insert(*source) {
+                    queue.push(*source);
+                }
+            }
+        }
+        found
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer records and inputs than 2^32 fit in memory")
+}
