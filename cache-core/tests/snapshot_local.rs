@@ -1,0 +1,168 @@
+//! Snapshotters over the embedded store.
+#![cfg(all(target_os = "linux", feature = "local"))]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod snapshot_support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cache_core::local::{Depth, Local, Repair, StoreOptions};
+use cache_core::memory::ManualClock;
+use cache_core::mount::LinuxMounter;
+use cache_core::ports::{
+    Access, Collector, Lease, LeaseManager, LeaseOptions, Mount, Mounter, Pool, Prepared, Resource, SnapshotKind,
+    Snapshotter,
+};
+use cache_core::snapshot::{DirectorySnapshotter, Durability, SnapshotRows};
+use cache_core::{ErrorKind, Labels, ThreadPool};
+use pollster::block_on;
+use snapshot_support::names;
+
+/// One opening of the store, with a permanent lease.
+struct Opened {
+    local: Local,
+    lease: Lease,
+    pool: Arc<dyn Pool>,
+    snapshotter: DirectorySnapshotter,
+    directory: PathBuf,
+}
+
+fn open(directory: &Path, name: &str) -> Opened {
+    let pool: Arc<dyn Pool> = Arc::new(ThreadPool::new());
+    let options = StoreOptions::new(Arc::new(ManualClock::default()));
+    let local = block_on(Local::open(directory, Arc::clone(&pool), options)).unwrap();
+    let lease = block_on(local.leases.create(LeaseOptions::default())).unwrap();
+    let rows = local.snapshots(name);
+    let snapshotter = match name {
+        "native" => DirectorySnapshotter::native(rows, Arc::clone(&pool), Default::default()).unwrap(),
+        _ => block_on(DirectorySnapshotter::overlayfs(rows, Arc::clone(&pool), Default::default())).unwrap(),
+    };
+    Opened { local, lease, pool, snapshotter, directory: directory.join("snapshots") }
+}
+
+impl Opened {
+    fn prepare(&self, key: &str, parent: Option<&str>) -> Vec<Mount> {
+        match block_on(self.snapshotter.prepare(&self.lease, key, parent, Labels::new())).unwrap() {
+            Prepared::Mounts(mounts) => mounts,
+            Prepared::AlreadyCommitted => unreachable!("nothing is remote here"),
+        }
+    }
+
+    fn commit(&self, name: &str, key: &str) {
+        block_on(self.snapshotter.commit(&self.lease, name, key, Labels::new())).unwrap();
+    }
+
+    #[track_caller]
+    fn assert_sound(&self) {
+        let report = block_on(self.local.check(Depth::Bytes, Repair::Report)).unwrap();
+        assert!(report.damage.is_empty(), "{report:?}");
+    }
+}
+
+/// Also without root, because a first snapshot is written to where it lies.
+#[test]
+fn snapshots_outlive_the_store_that_made_them_and_are_seen_by_another() {
+    for name in ["native", "overlayfs"] {
+        let directory = tempfile::tempdir().unwrap();
+        let first = open(directory.path(), name);
+        let second = open(directory.path(), name);
+        let mounts = first.prepare("a", None);
+        fs::write(mounts[0].source.join("file"), "contents").unwrap();
+        assert_eq!(block_on(second.snapshotter.mounts("a")).unwrap(), mounts);
+        first.commit("base", "a");
+        assert_eq!(
+            block_on(first.local.leases.resources(&first.lease)).unwrap(),
+            [Resource::Snapshot { snapshotter: name.to_owned(), key: "base".to_owned() }]
+        );
+        let taken = block_on(second.snapshotter.prepare(&second.lease, "base", None, Labels::new()));
+        assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        second.prepare("child", Some("base"));
+        assert_eq!(block_on(first.snapshotter.remove("base")).unwrap_err().kind(), ErrorKind::Busy);
+        drop((first, second));
+        let third = open(directory.path(), name);
+        let info = block_on(third.snapshotter.stat("child")).unwrap().unwrap();
+        assert_eq!((info.kind, info.parent.as_deref()), (SnapshotKind::Active, Some("base")));
+        assert_eq!(block_on(third.snapshotter.usage("base")).unwrap().inodes, 2);
+        third.assert_sound();
+        for key in ["child", "base"] {
+            block_on(third.snapshotter.remove(key)).unwrap();
+        }
+        assert!(names(&third.directory).is_empty());
+    }
+}
+
+#[test]
+fn a_refused_prepare_leaves_no_directory_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open(directory.path(), "native");
+    let other = open(directory.path(), "native");
+    opened.prepare("a", None);
+    let foreign = block_on(opened.snapshotter.prepare(&other.lease, "b", None, Labels::new()));
+    assert_eq!(foreign.unwrap_err().kind(), ErrorKind::Invalid);
+    block_on(opened.local.leases.delete(opened.lease.id())).unwrap();
+    let dead = block_on(opened.snapshotter.prepare(&opened.lease, "b", None, Labels::new()));
+    assert_eq!(dead.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(names(&opened.directory), ["1"]);
+    opened.assert_sound();
+}
+
+#[test]
+fn a_collection_removes_what_no_lease_holds_and_keeps_the_parents_of_what_one_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open(directory.path(), "native");
+    opened.prepare("a", None);
+    opened.commit("base", "a");
+    opened.prepare("b", Some("base"));
+    opened.commit("top", "b");
+    opened.prepare("unwanted", Some("base"));
+    let (leases, collector) = (&opened.local.leases, &opened.local.collector);
+    let held = block_on(leases.create(LeaseOptions::default())).unwrap();
+    let top = Resource::Snapshot { snapshotter: "native".to_owned(), key: "top".to_owned() };
+    block_on(leases.attach(&held, &[top])).unwrap();
+    block_on(leases.delete(opened.lease.id())).unwrap();
+    assert_eq!(block_on(collector.collect()).unwrap().snapshots, 1);
+    let mut left: Vec<_> = block_on(opened.snapshotter.list()).unwrap().into_iter().map(|info| info.key).collect();
+    left.sort();
+    assert_eq!(left, ["base", "top"]);
+    assert_eq!(names(&opened.directory), ["1", "2"]);
+    block_on(leases.delete(held.id())).unwrap();
+    assert_eq!(block_on(collector.collect()).unwrap().snapshots, 2);
+    assert!(names(&opened.directory).is_empty());
+    opened.assert_sound();
+}
+
+#[test]
+fn layers_of_overlayfs_are_mounted_from_the_store() {
+    if !snapshot_support::is_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open(directory.path(), "overlayfs");
+    let mounter = LinuxMounter::new(Arc::clone(&opened.pool), directory.path());
+    let mut parent = None;
+    for name in ["one", "two", "three"] {
+        let tree = block_on(mounter.mount(&opened.prepare("active", parent), Access::ReadWrite)).unwrap();
+        fs::write(tree.path().join(name), name).unwrap();
+        drop(tree);
+        opened.commit(name, "active");
+        parent = Some(name);
+    }
+    let view = block_on(opened.snapshotter.view(&opened.lease, "view", parent, Labels::new())).unwrap();
+    let tree = block_on(mounter.mount(&view, Access::ReadOnly)).unwrap();
+    assert_eq!(names(&tree.path()), ["one", "three", "two"]);
+    opened.assert_sound();
+}
+
+#[test]
+fn auto_uses_the_rows_of_the_snapshotter_that_it_picks() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open(directory.path(), "native");
+    let rows = |name: &str| Ok(opened.local.snapshots(name) as Arc<dyn SnapshotRows>);
+    let chosen = DirectorySnapshotter::auto(rows, Arc::clone(&opened.pool), Durability::Synced);
+    let chosen = block_on(chosen).unwrap();
+    block_on(chosen.prepare(&opened.lease, "a", None, Labels::new())).unwrap();
+    let rows = opened.local.snapshots(chosen.name());
+    assert_eq!(block_on(rows.list()).unwrap().len(), 1);
+}
