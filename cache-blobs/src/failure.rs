@@ -5,6 +5,8 @@ use std::io;
 
 use cache_core::{Error, ErrorKind};
 
+#[cfg(target_os = "linux")]
+use crate::apply;
 use crate::codec::carried;
 use crate::{changes, layer, tar};
 
@@ -13,6 +15,7 @@ pub(crate) fn layer_failure(target: impl Display, error: layer::Error) -> Error 
     let kind = match &error {
         layer::Error::Changes(error) => changes_kind(error),
         layer::Error::Archive(error) => archive_kind(error),
+        layer::Error::Entry { .. } => ErrorKind::Invalid,
     };
     Error::new(kind, "write layer", target).with_source(error)
 }
@@ -20,6 +23,19 @@ pub(crate) fn layer_failure(target: impl Display, error: layer::Error) -> Error 
 /// `error`, which happened while a tree of `target` was read.
 pub(crate) fn tree_failure(target: impl Display, error: changes::Error) -> Error {
     Error::new(changes_kind(&error), "read tree", target).with_source(error)
+}
+
+/// `error`, which happened while the layer `target` was unpacked.
+#[cfg(target_os = "linux")]
+pub(crate) fn apply_failure(target: impl Display, error: apply::Error) -> Error {
+    let kind = match &error {
+        apply::Error::Archive(error) => archive_kind(error),
+        apply::Error::Invalid { .. } => ErrorKind::Corrupt,
+        apply::Error::LimitExceeded { .. } => ErrorKind::LimitExceeded,
+        apply::Error::Io { source, .. } => io_kind(source),
+        apply::Error::Parents(error) => changes_kind(error),
+    };
+    Error::new(kind, "unpack layer", target).with_source(error)
 }
 
 fn changes_kind(error: &changes::Error) -> ErrorKind {

@@ -7,15 +7,29 @@
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
+#![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
 #![cfg_attr(target_os = "linux", doc = "- [`differ`] compares two snapshots.")]
 #![cfg_attr(unix, doc = "- [`layout`] keeps blobs and their names in the directory of an OCI image layout.")]
+#![cfg_attr(
+    all(feature = "local", target_os = "linux"),
+    doc = "- [`embedded`] is all of it over one directory, which any number of processes may open."
+)]
 
+#[cfg(target_os = "linux")]
+mod applier;
+#[cfg(target_os = "linux")]
+pub mod apply;
 pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
+mod copy;
 #[cfg(target_os = "linux")]
 pub mod differ;
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub mod embedded;
+#[cfg(target_os = "linux")]
+mod directory_names;
 mod failure;
 pub mod layer;
 #[cfg(unix)]
@@ -23,3 +37,9 @@ pub mod layout;
 pub mod pack;
 pub mod remote;
 pub mod tar;
+mod verify;
+
+#[cfg(target_os = "linux")]
+pub use applier::LayerApplier;
+pub use copy::{BlobSource, copy_blob};
+pub use verify::{Verified, verify_blob};

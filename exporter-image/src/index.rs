@@ -64,7 +64,7 @@ impl Index {
     /// has another schema version than 2.
     pub fn parse(text: &[u8], limits: JsonLimits) -> Result<Self, DocumentProblem> {
         match document_kind(text, limits)? {
-            DocumentKind::Index => Ok(json::parse(text, limits)?),
+            DocumentKind::Index => Ok(json::parse_object(text, limits)?),
             DocumentKind::Manifest => Err(DocumentProblem::Neither),
         }
     }

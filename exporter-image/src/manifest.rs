@@ -98,7 +98,7 @@ impl Manifest {
     /// another schema version than 2.
     pub fn parse(text: &[u8], limits: JsonLimits) -> Result<Self, DocumentProblem> {
         match document_kind(text, limits)? {
-            DocumentKind::Manifest => Ok(json::parse(text, limits)?),
+            DocumentKind::Manifest => Ok(json::parse_object(text, limits)?),
             DocumentKind::Index => Err(DocumentProblem::Neither),
         }
     }

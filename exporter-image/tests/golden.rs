@@ -4,8 +4,11 @@
 mod support;
 
 use cache_core::{Annotations, MediaTypeFamily, ThreadPool};
-use exporter_image::output::{ArchiveKind, ArchiveOptions, Unnamed, index_entries, write_archive};
-use exporter_image::{ComposeOptions, ComposedImage, EmptyLists, ImageLayer, ImageName, Index, compose_image};
+use exporter_image::config::{ConfigPatch, ImageConfig, patch_config};
+use exporter_image::output::{ArchiveKind, OutputOptions, Unnamed, index_entries, write_archive};
+use exporter_image::{
+    ComposeOptions, ComposedImage, EmptyLists, ImageLayer, ImageName, Index, JsonLimits, compose_image,
+};
 use support::{Blobs, SCRATCH_CONFIG, TWO_CONFIG, blob, epoch, files, fixture, plain_layers, rewritten_layers};
 
 fn two() -> ComposeOptions {
@@ -128,15 +131,30 @@ fn manifests_are_those_that_buildkit_writes() {
 fn archives_are_those_that_buildkit_writes() {
     let pool = ThreadPool::new();
     for case in cases() {
-        let options = ArchiveOptions::new(case.kind, epoch()).with_names(case.names.clone());
+        let options = OutputOptions::new(epoch()).with_names(case.names.clone());
         let blobs = Blobs::of_fixture(case.fixture);
-        let written = pollster::block_on(write_archive(&pool, &case.image(), &blobs, &options, Vec::new())).unwrap();
+        let written =
+            pollster::block_on(write_archive(&pool, &case.image(), &blobs, case.kind, &options, Vec::new())).unwrap();
         for (name, golden) in files(case.fixture) {
             let ours =
                 support::files_of(&written).remove(&name).unwrap_or_else(|| panic!("{name} of {}", case.fixture));
             assert_eq!(String::from_utf8_lossy(&ours), String::from_utf8_lossy(&golden), "{name} of {}", case.fixture);
         }
         assert!(written == std::fs::read(fixture(case.fixture)).unwrap(), "{}", case.fixture);
+    }
+}
+
+#[test]
+fn configs_that_buildkit_wrote_come_out_of_patching_as_they_are() {
+    for fixture in ["docker-gzip.tar", "multi.oci.tar", "multi-empty.oci.tar", "inline.oci.tar", "scratch.oci.tar"] {
+        let configs: Vec<_> = files(fixture).into_values().filter(|bytes| bytes.starts_with(b"{\"arch")).collect();
+        assert!(!configs.is_empty(), "{fixture}");
+        for golden in configs {
+            let parsed = ImageConfig::parse(&golden, JsonLimits::CONFIG).unwrap();
+            let patch = ConfigPatch::new(parsed.rootfs.diff_ids, parsed.history);
+            let patched = patch_config(&golden, &patch, JsonLimits::CONFIG).unwrap();
+            assert_eq!(String::from_utf8_lossy(&patched), String::from_utf8_lossy(&golden), "{fixture}");
+        }
     }
 }
 

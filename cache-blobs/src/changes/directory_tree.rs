@@ -3,23 +3,21 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::file_content::FileContent;
 use super::tree::join;
 use super::{Directory, Error, FileKind, Identity, Metadata, Operation, Tree};
 use crate::content::Content;
+use crate::directory_names::directory_names;
 use crate::tar::Timestamp;
 
-/// Bytes of directory entries asked for at once; the C library asks for 32 KiB.
-const NAMES_BYTES: usize = 64 * 1024;
 /// Linux's `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`: no attribute and no list of names is longer.
 const XATTR_BYTES: usize = 64 * 1024;
 /// Room for a first try; `security.capability` has at most 24 bytes.
@@ -87,19 +85,7 @@ impl OpenDirectory {
 
 impl Directory for OpenDirectory {
     fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
-        // A handle of its own, because a directory's position is shared between copies of a handle.
-        let fd = self.open(b".", OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; NAMES_BYTES];
-        let mut entries = RawDir::new(fd, &mut buffer);
-        let mut names = Vec::new();
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|error| self.failed(Operation::Read, b"", error))?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(name.to_vec());
-            }
-        }
-        Ok(names)
+        directory_names(&self.fd).map_err(|error| self.failed(Operation::Read, b"", error))
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {

@@ -97,11 +97,10 @@ where
     F: FnOnce(&mut PackWriter) -> Result<T, E> + Send + 'static,
 {
     let mut ingest = ingest;
-    let Packing { line, outcome, recipe } =
-        match start(budget, pool, codec, &options, ingest.offset(), produce).await {
-            Ok(packing) => packing,
-            Err(error) => return Err(give_up(ingest, error.into()).await),
-        };
+    let Packing { line, outcome, recipe } = match start(budget, pool, codec, &options, ingest.offset(), produce).await {
+        Ok(packing) => packing,
+        Err(error) => return Err(give_up(ingest, error.into()).await),
+    };
     let drained = drain(&line.0, &mut *ingest).await;
     // The job has ended, so its outcome is there; without one its pool dropped it.
     let outcome = outcome.await.unwrap_or_else(|_| Err(panicked("producer").into()));

@@ -13,9 +13,16 @@ const PLAIN_BLOCK_BYTES: usize = 1 << 20;
 /// An encoder on the workers' side.
 pub(super) enum Stage {
     Identity,
-    Blocks { encoder: Arc<dyn BlockEncoder>, keeps_notes: bool },
+    Blocks {
+        encoder: Arc<dyn BlockEncoder>,
+        keeps_notes: bool,
+    },
     /// One worker at a time has it, so nobody ever waits for the lock; it is taken out to be finished.
-    Stream { encoder: Mutex<Option<Box<dyn StreamEncoder>>>, block_bytes: usize, encoded_bound: usize },
+    Stream {
+        encoder: Mutex<Option<Box<dyn StreamEncoder>>>,
+        block_bytes: usize,
+        encoded_bound: usize,
+    },
 }
 
 /// An encoder on the producer's side: who sees the layer in order.

@@ -40,5 +40,7 @@ pub use limits::ReadLimits;
 pub use reader::{Entry, Reader};
 pub use writer::{EntryWriter, Writer};
 
+pub(crate) use pax::parse_time;
+
 /// Bytes in a tar block: headers are one, contents are padded to a multiple.
 pub const TAR_BLOCK_BYTES: usize = 512;

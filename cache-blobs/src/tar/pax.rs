@@ -63,7 +63,7 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// Seconds with an optional sign and an optional fraction, of which nine digits count.
-pub(super) fn parse_time(text: &[u8]) -> Option<Timestamp> {
+pub(crate) fn parse_time(text: &[u8]) -> Option<Timestamp> {
     let (negative, text) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),
         None => (false, text),

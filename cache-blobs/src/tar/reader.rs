@@ -75,8 +75,16 @@ impl<R: Read> Reader<R> {
     /// [`Error::Read`].
     pub fn drain(&mut self) -> Result<u64, Error> {
         let mut buffer = [0; 32 * 1024];
-        while self.source.read(&mut buffer)? > 0 {}
+        while self.read_trailing(&mut buffer)? > 0 {}
         Ok(self.source.offset)
+    }
+
+    /// One read of what follows the archive; 0 at the end. For callers of [`drain`](Self::drain) with a limit.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn read_trailing(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        self.source.read(buffer)
     }
 
     /// The underlying reader, wherever it stands.

@@ -2,17 +2,20 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::future::poll_fn;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_blobs::codec::{Codecs, Decoding};
-use cache_blobs::pack::Budget;
+use cache_blobs::codec::{
+    Block, BlockEncoder, Codec, Codecs, Decoding, Encoded, Encoder, LayerMediaTypes, Levels, Recipe, Sample, Sequence,
+    error_of_io,
+};
+use cache_blobs::pack::{Budget, PackWriter};
 use cache_core::ports::{BlobInfo, Committed, Expected, Ingest, IngestStatus, Pool};
-use cache_core::{Digest, Error, ErrorKind, Labels, Result, ThreadPool, Timestamp};
+use cache_core::{CodecId, Compression, Digest, Error, ErrorKind, Labels, MediaType, Result, ThreadPool, Timestamp};
 
 /// What became of a sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub(crate) enum Pace {
     StallsAfter(usize),
     /// Takes so many bytes and then fails with this kind.
     FailsAfter(usize, ErrorKind),
+    /// Takes all and refuses to commit it.
+    RefusesCommit(ErrorKind),
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +92,7 @@ impl Ingest for Sink {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let taken = self.seen.lock().unwrap().bytes.len();
         match self.pace {
-            Pace::Fast => {}
+            Pace::Fast | Pace::RefusesCommit(_) => {}
             Pace::Slow(mut polls) => {
                 poll_fn(|context| {
                     polls = polls.saturating_sub(1);
@@ -109,6 +114,9 @@ impl Ingest for Sink {
     }
 
     async fn commit(self: Box<Self>, _expected: Option<Digest>, labels: Labels) -> Result<Committed> {
+        if let Pace::RefusesCommit(kind) = self.pace {
+            return Err(Error::new(kind, "commit", "the sink"));
+        }
         self.end(Fate::Committed(labels.clone()));
         let seen = self.seen.lock().unwrap();
         Ok(Committed::New(BlobInfo {
@@ -160,9 +168,7 @@ pub(crate) fn data(bytes: usize, seed: u32) -> Vec<u8> {
 pub(crate) fn decode(codecs: &Codecs, blob: Vec<u8>) -> Result<Vec<u8>> {
     let mut decoding: Decoding = codecs.decode(Box::new(std::io::Cursor::new(blob)))?;
     let mut tar = Vec::new();
-    decoding
-        .read_to_end(&mut tar)
-        .map_err(|error| cache_blobs::codec::error_of_io("decode", "a test blob", error))?;
+    decoding.read_to_end(&mut tar).map_err(|error| error_of_io("decode", "a test blob", error))?;
     Ok(tar)
 }
 
@@ -171,4 +177,74 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
     while !condition() {
         std::thread::yield_now();
     }
+}
+
+/// A codec of any block encoder.
+#[derive(Debug)]
+pub(crate) struct BlockCodec(pub(crate) Arc<dyn BlockEncoder>);
+
+impl Codec for BlockCodec {
+    fn compression(&self) -> Compression {
+        Compression::Custom(CodecId::new("blocks"))
+    }
+
+    fn media_types(&self) -> LayerMediaTypes {
+        LayerMediaTypes { oci: MediaType::new("application/vnd.example.blocks"), docker: None }
+    }
+
+    fn levels(&self) -> Levels {
+        Levels::NONE
+    }
+
+    fn recipe(&self, _level: Option<i32>) -> Result<Recipe> {
+        Ok(Recipe::new("blocks"))
+    }
+
+    fn encoder(&self, _level: Option<i32>) -> Result<Encoder> {
+        Ok(Encoder::Blocks(Arc::clone(&self.0)))
+    }
+
+    fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+        Ok(source)
+    }
+
+    fn detects(&self, _sample: &Sample<'_>) -> bool {
+        false
+    }
+}
+
+/// Blocks that become themselves, by way of the workers.
+#[derive(Debug)]
+pub(crate) struct SameBytes {
+    pub(crate) block_bytes: usize,
+}
+
+impl BlockEncoder for SameBytes {
+    fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    fn encoded_bound(&self) -> usize {
+        self.block_bytes
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        None
+    }
+
+    fn encode(&self, block: Block) -> Result<Encoded> {
+        Ok(Encoded { bytes: block.bytes, notes: None })
+    }
+}
+
+pub(crate) fn same_bytes(block_bytes: usize) -> BlockCodec {
+    BlockCodec(Arc::new(SameBytes { block_bytes }))
+}
+
+/// Writes `tar` in pieces.
+pub(crate) fn write_all(writer: &mut PackWriter, tar: &[u8]) -> Result<()> {
+    for piece in tar.chunks(1013) {
+        writer.write_all(piece).map_err(|error| error_of_io("write", "a test tar", error))?;
+    }
+    Ok(())
 }

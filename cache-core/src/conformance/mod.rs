@@ -26,14 +26,20 @@ mod blob;
 mod check;
 mod clock;
 mod executor;
+mod patience;
 mod require;
 mod sample;
 #[macro_use]
 mod suite;
 
+pub mod collector;
 pub mod content;
+pub mod export;
 mod faulty;
+pub mod fetch;
+pub mod image;
 pub mod lease;
+pub mod lock;
 pub mod metadata;
 
 pub use check::{Check, Outcome, Unmet, Violation};

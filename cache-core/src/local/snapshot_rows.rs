@@ -40,7 +40,7 @@ impl SnapshotRows for LocalSnapshots {
 
     async fn scratch(&self) -> Result<ScratchTree> {
         let pool = Arc::clone(self.engine.pool());
-        self.engine.run(move |store| Ok(ScratchTree::new(store.scratch_directory()?, pool))).await
+        self.engine.run(|store| Ok(ScratchTree::new(store.scratch_directory()?, pool))).await
     }
 
     async fn create(&self, lease: &Lease, new: NewSnapshot, tree: Option<ScratchTree>) -> Result<SnapshotRow> {

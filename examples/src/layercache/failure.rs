@@ -24,9 +24,29 @@ impl Failure {
         Self::Work { what: what.into(), source: None }
     }
 
+    /// An argument that a library refused.
+    pub(crate) fn wrong_argument(error: cache_core::Error) -> Self {
+        match error.source() {
+            Some(source) => Self::Usage(format!("{error}: {source}")),
+            None => Self::Usage(error.to_string()),
+        }
+    }
+
     /// `source` happened while the tool did `what`.
     pub(crate) fn while_doing(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Work { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// The failure and its causes in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
     }
 
     /// Prints the failure with its causes, and gives the exit code.
@@ -60,7 +80,14 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Error for Failure {}
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Work { source, .. } => source.as_deref().map(|source| source as &(dyn Error + 'static)),
+            Self::Usage(_) | Self::Found => None,
+        }
+    }
+}
 
 impl From<cache_core::Error> for Failure {
     fn from(error: cache_core::Error) -> Self {

@@ -73,7 +73,7 @@ impl ImageConfig {
     /// # Errors
     /// [`JsonError`] if `text` is no JSON object, exceeds `limits`, or a known field has the wrong type.
     pub fn parse(text: &[u8], limits: JsonLimits) -> Result<Self, JsonError> {
-        json::parse(text, limits)
+        json::parse_object(text, limits)
     }
 
     /// The platform, normalised.

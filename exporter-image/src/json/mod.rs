@@ -61,15 +61,25 @@ pub fn compact(text: &[u8], limits: JsonLimits) -> Result<Vec<u8>, JsonError> {
     Ok(out)
 }
 
-/// A value of `text`, which is checked against `limits` before it is parsed. Of keys that repeat in the outermost object
-/// none would be the right one, so they are refused.
-pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(text: &'a [u8], limits: JsonLimits) -> Result<T, JsonError> {
+/// What the object `text` means, after it was checked against `limits`. Of keys that repeat in it none would be the right
+/// one, so they are refused.
+pub(crate) fn parse_object<'a, T: serde::Deserialize<'a>>(text: &'a [u8], limits: JsonLimits) -> Result<T, JsonError> {
+    // serde would take an array for a struct, its elements for the fields.
+    Object::parse(text, limits)?;
+    parse(text)
+}
+
+/// What the list `text` means, after it was checked against `limits`.
+pub(crate) fn parse_list<'a, T: serde::Deserialize<'a>>(
+    text: &'a [u8],
+    limits: JsonLimits,
+) -> Result<Vec<T>, JsonError> {
     let mut scanner = Scanner::new(text, limits)?;
-    let is_object = scanner.starts_object();
     scanner.value(&mut scan::Nowhere)?;
     scanner.end()?;
-    if is_object {
-        Object::parse(text, limits)?;
-    }
+    parse(text)
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(text: &'a [u8]) -> Result<T, JsonError> {
     serde_json::from_slice(text).map_err(|source| JsonError::Shape(Arc::new(source)))
 }

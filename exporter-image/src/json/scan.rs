@@ -101,11 +101,6 @@ impl<'a> Scanner<'a> {
         if self.next_token().is_none() { Ok(()) } else { Err(self.syntax()) }
     }
 
-    /// Whether the next value is an object.
-    pub(super) fn starts_object(&mut self) -> bool {
-        self.next_token() == Some(b'{')
-    }
-
     /// Passes over `byte`, if it is the next token.
     pub(super) fn accept(&mut self, byte: u8) -> bool {
         let found = self.next_token() == Some(byte);

@@ -85,7 +85,7 @@ impl ImageArchive {
         let missing = |name: &str| self.problem(name, DocumentProblem::Missing { name: name.to_owned() });
         let version = self.read("oci-layout", limits).await?.ok_or_else(|| missing("oci-layout"))?;
         let version: Version =
-            json::parse(&version, limits).map_err(|error| self.problem("oci-layout", error.into()))?;
+            json::parse_object(&version, limits).map_err(|error| self.problem("oci-layout", error.into()))?;
         if version.image_layout_version != "1.0.0" {
             return Err(self.problem("oci-layout", DocumentProblem::LayoutVersion));
         }

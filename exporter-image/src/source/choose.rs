@@ -81,9 +81,15 @@ pub(super) fn by_platform<'a>(
     })
 }
 
-/// The platforms of the images among `entries`, in their order.
+/// The platforms of the images among `entries`, each once, in their order.
 pub(super) fn platforms(entries: &[&Descriptor]) -> Vec<Platform> {
-    entries.iter().filter(|entry| is_image(entry)).filter_map(|entry| entry.platform.clone()).collect()
+    let mut platforms = Vec::new();
+    for platform in entries.iter().filter(|entry| is_image(entry)).filter_map(|entry| entry.platform.as_ref()) {
+        if !platforms.contains(platform) {
+            platforms.push(platform.clone());
+        }
+    }
+    platforms
 }
 
 fn is_image(entry: &Descriptor) -> bool {

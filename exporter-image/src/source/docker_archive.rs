@@ -57,7 +57,7 @@ impl ImageArchive {
         let missing = || DocumentProblem::Missing { name: MANIFEST.to_owned() };
         let bytes = self.read(MANIFEST, limits).await?.ok_or_else(|| self.problem(MANIFEST, missing()))?;
         let items: Vec<DockerImage> =
-            json::parse(&bytes, limits).map_err(|error| self.problem(MANIFEST, error.into()))?;
+            json::parse_list(&bytes, limits).map_err(|error| self.problem(MANIFEST, error.into()))?;
         let names =
             |items: &[DockerImage]| items.iter().flat_map(|item| item.repo_tags.iter().flatten().cloned()).collect();
         let candidates: Vec<String> = names(&items);

@@ -95,7 +95,8 @@ pub(super) async fn load_one_of(
 ) -> Result<SourceImage> {
     let mut known = Vec::new();
     let mut descriptor = match roots {
-        [root] => (*root).clone(),
+        // Several names of one image.
+        [root, others @ ..] if others.iter().all(|other| other.digest == root.digest) => (*root).clone(),
         roots => {
             known = platforms(roots);
             by_platform(target, roots, options.platform.as_ref())?.clone()
@@ -107,7 +108,7 @@ pub(super) async fn load_one_of(
             Parsed::Manifest(manifest) => {
                 descriptor.media_type = manifest.media_type.clone();
                 let manifest_document = Document { descriptor, bytes };
-                return finish(provider, manifest_document, manifest, known, options).await;
+                return finish(provider, manifest_document, *manifest, known, options).await;
             }
             Parsed::Index(index) => {
                 let entries: Vec<_> = index.manifests.iter().collect();
@@ -124,8 +125,8 @@ fn invalid(descriptor: &Descriptor, problem: DocumentProblem) -> Error {
 }
 
 enum Parsed {
-    Manifest(Manifest),
-    Index(Index),
+    Manifest(Box<Manifest>),
+    Index(Box<Index>),
 }
 
 /// Reads a document by its own keys; every media type that is given must agree with them.
@@ -140,13 +141,13 @@ fn parse(descriptor: &Descriptor, bytes: &Bytes, options: &LoadOptions) -> Resul
                 false => MediaType::OCI_MANIFEST,
             };
             manifest.media_type = agree([&manifest.media_type, &descriptor.media_type], &allowed, by_config)?;
-            Ok(Parsed::Manifest(manifest))
+            Ok(Parsed::Manifest(Box::new(manifest)))
         }
         DocumentKind::Index => {
             let mut index = Index::parse(bytes, limits)?;
             let allowed = [MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST_LIST];
             index.media_type = agree([&index.media_type, &descriptor.media_type], &allowed, MediaType::OCI_INDEX)?;
-            Ok(Parsed::Index(index))
+            Ok(Parsed::Index(Box::new(index)))
         }
     }
 }

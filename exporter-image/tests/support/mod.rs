@@ -6,12 +6,13 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_blobs::tar::{Kind, Reader};
+use cache_blobs::tar::{Header, Kind, Reader, Writer};
 use cache_core::memory::{ManualClock, Memory};
-use cache_core::ports::{BlobReader, ByteStream, Provider};
+use cache_core::ports::{BlobReader, ByteStream, Job, Pool, Provider};
 use cache_core::{Descriptor, Digest, Layer, MediaType, Result, Timestamp};
 use exporter_image::ImageLayer;
 use exporter_image::history::LayerMeta;
@@ -167,3 +168,48 @@ pub(crate) const SCRATCH_CONFIG: &str = r#"{
   "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "WorkingDir": "/", "Labels": {"foo": "bar"}},
   "history": [{"created_by": "LABEL foo=bar", "comment": "buildkit.dockerfile.v0", "empty_layer": true}]
 }"#;
+
+/// A pool whose jobs can be waited for.
+#[derive(Debug, Default)]
+pub(crate) struct JoinedPool(std::sync::Mutex<Vec<std::thread::JoinHandle<()>>>);
+
+impl JoinedPool {
+    pub(crate) fn join(&self) {
+        let jobs = std::mem::take(&mut *self.0.lock().unwrap());
+        jobs.into_iter().for_each(|job| job.join().unwrap());
+    }
+}
+
+impl Pool for JoinedPool {
+    fn spawn(&self, job: Job) -> Result<()> {
+        self.0.lock().unwrap().push(std::thread::spawn(job));
+        Ok(())
+    }
+}
+
+/// Polls `future` at most `polls` times and then drops it; `None` if it was not ready.
+pub(crate) fn poll_at_most<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    pollster::block_on(std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // The last poll was in vain: come back at once to give up.
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }))
+}
+
+/// An archive of these entries.
+pub(crate) fn archive_of(entries: &[(Header, &[u8])]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    for (header, contents) in entries {
+        writer.append(header, *contents).unwrap();
+    }
+    writer.finish().unwrap()
+}

@@ -9,6 +9,7 @@ use crate::conformance::Outcome;
 use crate::conformance::blob::{put, read, started};
 use crate::conformance::check::Violation;
 use crate::conformance::content::ContentSubject;
+use crate::conformance::patience::{PATIENCE, moment};
 use crate::conformance::require::{require, require_equal, require_kind};
 use crate::conformance::sample::sample;
 use crate::digest::Digest;
@@ -92,11 +93,11 @@ pub async fn a_dropped_begin_leaves_the_key_usable(subject: ContentSubject) -> O
     }
     // The backend may still be finishing what was dropped; one key has one writer, so it says so by Busy.
     let mut next = store.begin(&lease, "key", Expected::UNKNOWN, Start::Resume).await;
-    for _ in 0..100 {
+    for _ in 0..PATIENCE {
         if !matches!(&next, Err(error) if error.kind() == ErrorKind::Busy) {
             break;
         }
-        subject.clock.tick().await;
+        moment().await;
         next = store.begin(&lease, "key", Expected::UNKNOWN, Start::Resume).await;
     }
     let mut next = started(next)?;

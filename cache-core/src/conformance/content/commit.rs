@@ -7,6 +7,7 @@ use crate::conformance::Outcome;
 use crate::conformance::blob::{ALL, labels, put, read, started};
 use crate::conformance::check::Violation;
 use crate::conformance::content::ContentSubject;
+use crate::conformance::patience::{PATIENCE, moment};
 use crate::conformance::require::{require, require_equal, require_kind, require_some};
 use crate::conformance::sample::sample;
 use crate::digest::{Algorithm, Digest, DigestHasher};
@@ -221,14 +222,14 @@ pub async fn a_dropped_commit_is_whole_or_nothing(subject: ContentSubject) -> Ou
     let _ = futures::poll!(commit.as_mut());
     drop(commit);
     // The backend may still be finishing what was dropped; until then it holds the key.
-    for _ in 0..100 {
+    for _ in 0..PATIENCE {
         if let Some(info) = store.info(&Digest::of(&bytes)).await? {
             require_equal(&info.labels, &label, "a visible blob has its labels")?;
             let whole = read(&**store, info.digest, ALL).await?.as_ref() == Some(&bytes);
             return require(whole, "a visible blob has all of its bytes");
         }
         match store.begin(&lease, "key", Expected::UNKNOWN, Start::Resume).await {
-            Err(error) if error.kind() == ErrorKind::Busy => subject.clock.tick().await,
+            Err(error) if error.kind() == ErrorKind::Busy => moment().await,
             begun => {
                 let again = started(begun)?;
                 if again.offset() == 0 {

@@ -1,12 +1,15 @@
 //! Faulty content stores.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 
+use crate::conformance::executor::pause;
 use crate::conformance::faulty::ingest::{FaultyIngest, Reopen};
-use crate::conformance::faulty::reader::FaultyReader;
-use crate::conformance::faulty::{Fault, Faulty, pause};
+use crate::conformance::faulty::reader::{FaultyReader, OpenAgain};
+use crate::conformance::faulty::{Fault, Faulty};
 use crate::descriptor::Descriptor;
 use crate::digest::{Algorithm, Digest};
 use crate::error::{ErrorKind, Result};
@@ -22,7 +25,12 @@ use crate::timestamp::Timestamp;
 impl<T: Provider + ?Sized> Provider for Faulty<T> {
     async fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>> {
         let opened = self.inner.open(descriptor).await?;
-        Ok(FaultyReader::of(opened, descriptor, self.fault))
+        let (inner, named) = (Arc::clone(&self.inner), descriptor.clone());
+        let again: OpenAgain = Box::new(move || {
+            let (inner, named) = (Arc::clone(&inner), named.clone());
+            async move { inner.open(&named).await }.boxed()
+        });
+        Ok(FaultyReader::of(opened, descriptor, self.fault, again))
     }
 }
 
@@ -71,9 +79,9 @@ impl<T: Ingester + ?Sized> Ingester for Faulty<T> {
             given.manager().detach(given, &held).await?;
         }
         let begun = hold_while_dropped(self.fault, begun).await;
-        let inner = std::sync::Arc::clone(&self.inner);
+        let inner = Arc::clone(&self.inner);
         let reopen: Reopen = Box::new(move |key| {
-            let (inner, lease) = (std::sync::Arc::clone(&inner), lease.clone());
+            let (inner, lease) = (Arc::clone(&inner), lease.clone());
             async move { inner.begin(&lease, &key, Expected::UNKNOWN, Start::Fresh).await }.boxed()
         });
         Ok(FaultyIngest::of(begun, self.fault, reopen, Some(given.clone())))
@@ -104,9 +112,9 @@ impl<T: ExportTarget + ?Sized> ExportTarget for Faulty<T> {
         }
         let begun = self.inner.begin(&key, expected).await?;
         let begun = hold_while_dropped(self.fault, begun).await;
-        let inner = std::sync::Arc::clone(&self.inner);
+        let inner = Arc::clone(&self.inner);
         let reopen: Reopen = Box::new(move |key| {
-            let inner = std::sync::Arc::clone(&inner);
+            let inner = Arc::clone(&inner);
             async move { inner.begin(&key, Expected::UNKNOWN).await }.boxed()
         });
         Ok(FaultyIngest::of(begun, self.fault, reopen, None))

@@ -8,7 +8,7 @@ pub enum Fault {
     None,
 
     // Ingesters and export targets.
-    /// The empty key is accepted.
+    /// The empty key or name is accepted.
     AcceptsEmptyKey,
     /// A dead lease is accepted, when an ingest begins and when it commits.
     AcceptsDeadLease,
@@ -26,7 +26,7 @@ pub enum Fault {
     DroppedWriterHoldsKey,
     /// A writer that is dropped commits what it has.
     DroppedWriterCommits,
-    /// Keys that differ in case are one key.
+    /// Keys or names that differ in case are one.
     FoldsCaseOfKeys,
     /// What is expected at the beginning is not verified at the end.
     ForgetsWhatBeginExpected,
@@ -74,6 +74,8 @@ pub enum Fault {
     TruncatesReads,
     /// Every range is read from the beginning.
     ReadsFromBeginning,
+    /// A reader opens its blob again for every read.
+    ReaderDiesWithBlob,
     /// The size of every reader is zero.
     ReaderSizeIsZero,
     /// Readers name a local file that holds something else.
@@ -134,6 +136,58 @@ pub enum Fault {
     FindsUnsorted,
     /// What is found is told twice.
     FindsTwice,
+
+    // Fetchers and resolvers.
+    /// A reader gives nothing after the first stream.
+    ReadsOnce,
+    /// A name that is not there resolves all the same.
+    ResolvesAnything,
+    /// A name resolves to a descriptor without a size.
+    ResolvesWithoutSize,
+
+    // Collectors.
+    /// Nothing is ever freed.
+    CollectsNothing,
+    /// What is leased is freed too; see [`Faulty::overlooking`](crate::conformance::Faulty::overlooking).
+    CollectsLeased,
+    /// One blob more is counted than was freed.
+    CountsOneMore,
+
+    // Locks.
+    /// Every holder is a shared one.
+    LocksOnlyShared,
+    /// Every holder is an exclusive one.
+    LocksOnlyExclusive,
+    /// No guard lets go.
+    NeverUnlocks,
+    /// A wait ends at once, with a guard of nothing.
+    AcquireDoesNotWait,
+    /// A wait that is dropped bars all later ones.
+    DroppedWaitHolds,
+
+    // Image stores.
+    /// A create replaces the name that there is.
+    CreateReplaces,
+    /// A created name is not kept.
+    NamesAreLost,
+    /// An update creates the name that is not there.
+    UpdateCreates,
+    /// An update creates the name again.
+    UpdateCreatesAnew,
+    /// An update keeps the earlier labels.
+    UpdateKeepsLabels,
+    /// Names lose the annotations of their target.
+    ForgetsTargetFields,
+    /// A target that is not there can be named.
+    NamesWhatIsMissing,
+    /// A name that is not there is found all the same.
+    FindsAnyName,
+    /// A deleted name lives on.
+    DeletesNoName,
+    /// Names are not listed in their order.
+    ListsUnsorted,
+    /// One name is not listed.
+    OmitsName,
 
     // Lease managers.
     /// Leases without a wanted name have the same one.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::conformance::faulty::{Fault, pause};
+use crate::conformance::executor::pause;
+use crate::conformance::faulty::Fault;
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{Labels, validate_labels};

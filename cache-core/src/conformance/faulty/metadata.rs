@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::conformance::faulty::{Fault, Faulty, pause};
+use crate::conformance::executor::pause;
+use crate::conformance::faulty::{Fault, Faulty};
 use crate::error::Result;
 use crate::ports::{BatchOutcome, IndexQuery, MetadataChange, MetadataRecord, MetadataStore, Precondition, Uniqueness};
 

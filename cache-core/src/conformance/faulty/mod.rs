@@ -1,9 +1,13 @@
 //! Implementations with one fault each, by which the suites are proven.
 
+mod collector;
 mod content;
 mod fault;
+mod fetch;
+mod image;
 mod ingest;
 mod lease;
+mod lock;
 mod metadata;
 mod reader;
 
@@ -12,7 +16,7 @@ use std::time::Duration;
 
 pub use fault::Fault;
 
-use crate::ports::{Lease, LeaseInfo};
+use crate::ports::{Lease, LeaseInfo, LeaseManager};
 
 /// When a lease that should not expire does.
 const SHORT: Duration = Duration::from_secs(1);
@@ -27,28 +31,16 @@ pub struct Faulty<T: ?Sized> {
     accepted: OnceLock<Lease>,
     /// Leases that were created, for the fault that lists them for ever.
     dead: Mutex<Vec<LeaseInfo>>,
+    overlooked: Option<Arc<dyn LeaseManager>>,
 }
 
 impl<T: ?Sized> Faulty<T> {
     /// `inner` with `fault`.
     pub fn new(inner: Arc<T>, fault: Fault) -> Self {
-        Self { inner, fault, accepted: OnceLock::new(), dead: Mutex::default() }
+        Self { inner, fault, accepted: OnceLock::new(), dead: Mutex::default(), overlooked: None }
     }
 
     fn has(&self, fault: Fault) -> bool {
         self.fault == fault
     }
-}
-
-/// Waits once, so that a caller that polls once and drops the future drops it here.
-async fn pause() {
-    let mut waited = false;
-    futures::future::poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }

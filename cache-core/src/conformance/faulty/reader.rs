@@ -2,21 +2,33 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 
 use crate::conformance::blob::gather;
 use crate::conformance::faulty::Fault;
 use crate::descriptor::Descriptor;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ports::{BlobReader, ByteStream};
 
-#[derive(Debug)]
+/// Opens the same blob again.
+pub(super) type OpenAgain = Box<dyn Fn() -> BoxFuture<'static, Result<Option<Box<dyn BlobReader>>>> + Send + Sync>;
+
 pub(super) struct FaultyReader {
     inner: Option<Box<dyn BlobReader>>,
     fault: Fault,
+    again: OpenAgain,
+    read: AtomicBool,
+}
+
+impl std::fmt::Debug for FaultyReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FaultyReader").field("inner", &self.inner).field("fault", &self.fault).finish_non_exhaustive()
+    }
 }
 
 impl FaultyReader {
@@ -25,13 +37,16 @@ impl FaultyReader {
         opened: Option<Box<dyn BlobReader>>,
         descriptor: &Descriptor,
         fault: Fault,
+        again: OpenAgain,
     ) -> Option<Box<dyn BlobReader>> {
         let opens = match (&opened, fault) {
             (None, fault) => fault == Fault::OpensAnything,
             (Some(reader), Fault::NeedsSizeToOpen) => reader.size() == descriptor.size,
             (Some(_), _) => true,
         };
-        opens.then(|| Box::new(Self { inner: opened, fault }) as Box<dyn BlobReader>)
+        opens.then(|| {
+            Box::new(Self { inner: opened, fault, again, read: AtomicBool::new(false) }) as Box<dyn BlobReader>
+        })
     }
 }
 
@@ -52,6 +67,11 @@ impl BlobReader for FaultyReader {
                 let bytes: Bytes = gather(inner.read(range).await?).await?;
                 Ok(stream::iter([Ok(bytes.slice(..bytes.len().saturating_sub(1)))]).boxed())
             }
+            Fault::ReaderDiesWithBlob => match (self.again)().await? {
+                Some(inner) => inner.read(range).await,
+                None => Err(Error::new(ErrorKind::NotFound, "read", "a blob that was collected")),
+            },
+            Fault::ReadsOnce if self.read.swap(true, Ordering::SeqCst) => Ok(stream::empty().boxed()),
             Fault::ReadsFromBeginning => inner.read(0..range.end.saturating_sub(range.start)).await,
             _ => inner.read(range).await,
         }

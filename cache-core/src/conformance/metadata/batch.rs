@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::future::try_join_all;
 
+use crate::conformance::executor::pause;
 use crate::conformance::metadata::{MetadataSubject, check, delete, put, put_indexed, shared, unique};
 use crate::conformance::require::{require, require_equal};
 use crate::conformance::{Outcome, Unmet};
@@ -157,16 +158,6 @@ pub async fn of_many_writers_each_change_counts(subject: MetadataSubject) -> Out
     try_join_all(writers).await?;
     let counted = subject.record("counter").await?.value.len();
     require_equal(&counted, &(WRITERS * CHANGES), "no writer overwrites another's change")
-}
-
-/// Lets the other futures of the same task run.
-async fn pause() {
-    let mut waited = false;
-    futures::future::poll_fn(|context| {
-        context.waker().wake_by_ref();
-        if std::mem::replace(&mut waited, true) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }
 
 /// A batch that is dropped at its first wait made all its changes or none.

@@ -1,0 +1,278 @@
+//! The applier.
+//!
+//! Mirrors: containerd `pkg/archive` `Apply`, `applyNaive`, `createTarFile`.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, mknodat, openat,
+    statat,
+};
+use rustix::io::Errno;
+
+use super::attributes::{Object, owner, set_attributes};
+use super::budget::Budget;
+use super::create::create;
+use super::directories::{Directory, finish, working_mode};
+use super::parents::inherit;
+use super::path::clean;
+use super::remove::{Location, Removed, clear, location, remove_all};
+use super::root::Root;
+use super::walk::Missing;
+use super::{
+    Applied, ApplyOptions, Error, Operation, OverlayXattrs, Ownership, Problem, Whiteouts,
+};
+use crate::changes::FileKind;
+use crate::content::BLOCK_BYTES;
+use crate::layer::{OPAQUE_MARKER, WHITEOUT_PREFIX};
+use crate::tar::{Entry, Header, Kind, Reader};
+
+/// Unpacks an uncompressed layer into the directory `root`, and reads `archive` to its very end.
+///
+/// Entries are found as in a chroot: absolute links, `..` and too many `..` end at the root. Parents that the archive
+/// does not hold are made with mode 0755. What an entry finds in its place is removed, except that a directory takes
+/// over a directory. The entry `.` is ignored.
+///
+/// To cancel, let `archive` fail.
+///
+/// # Errors
+/// [`Error::Archive`], [`Error::Invalid`], [`Error::LimitExceeded`], [`Error::Io`], [`Error::Parents`]. What was
+/// unpacked before stays.
+pub fn unpack(
+    archive: impl Read,
+    root: impl AsFd,
+    options: &ApplyOptions,
+) -> Result<Applied, Error> {
+    let mut reader = Reader::with_limits(archive, options.read_limits.clone());
+    let mut unpack = Unpack {
+        root: Root::new(root.as_fd(), options.resolution),
+        options,
+        budget: Budget::new(options),
+        applied: Applied::default(),
+        unpacked: HashSet::new(),
+        directories: Vec::new(),
+        parent: None,
+        buffer: Vec::new(),
+    };
+    while let Some(entry) = reader.next_entry()? {
+        unpack.entry(entry)?;
+    }
+    finish(&unpack.root, std::mem::take(&mut unpack.directories))?;
+    unpack.drain(reader)
+}
+
+struct Unpack<'a> {
+    root: Root<'a>,
+    options: &'a ApplyOptions,
+    budget: Budget<'a>,
+    applied: Applied,
+    /// What this layer holds, which its own opaque markers do not hide.
+    unpacked: HashSet<Location>,
+    directories: Vec<Directory>,
+    /// The directory of the entry before, which is usually that of the next one.
+    parent: Option<(Vec<u8>, OwnedFd)>,
+    buffer: Vec<u8>,
+}
+
+impl Unpack<'_> {
+    fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), Error> {
+        let header = entry.header().clone();
+        let parts = clean(&header.path);
+        self.budget
+            .entry(&mut self.applied, &header.path, header.size, parts.len())?;
+        let Some((name, parents)) = parts.split_last() else {
+            return Ok(());
+        };
+        if self.options.ownership == Ownership::Preserve {
+            owner(&header)?;
+        }
+        let parents = parents.join(&b'/');
+        let directory = self.directory(&parents)?;
+        let result = self.entry_in(directory.as_fd(), name, &header, &mut entry);
+        if self.parent.is_none() {
+            self.parent = Some((parents, directory));
+        }
+        match result? {
+            // A path through what was removed may lead elsewhere now.
+            Place::Changed => self.parent = None,
+            Place::Kept => {}
+        }
+        Ok(())
+    }
+
+    /// The directory at `path`, made if it is not there.
+    fn directory(&mut self, path: &[u8]) -> Result<OwnedFd, Error> {
+        if let Some((known, directory)) = self.parent.take()
+            && known == path
+        {
+            return Ok(directory);
+        }
+        let (options, unpacked) = (self.options, &mut self.unpacked);
+        let mut created = |directory: BorrowedFd<'_>, above: BorrowedFd<'_>, names: &[Vec<u8>]| {
+            let name = names.last().expect("what was made has a name");
+            unpacked.insert(
+                location(above, name)
+                    .map_err(|error| Error::io(Operation::Inspect, path, error))?,
+            );
+            inherit(directory, names, options)
+        };
+        let found = self.root.directory(path, Missing::Create(&mut created))?;
+        Ok(found.expect("a missing directory was made"))
+    }
+
+    fn entry_in<R: Read>(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        header: &Header,
+        entry: &mut Entry<'_, R>,
+    ) -> Result<Place, Error> {
+        if name == OPAQUE_MARKER {
+            self.make_opaque(directory, &header.path)?;
+            return Ok(Place::Changed);
+        }
+        if let Some(hidden) = name.strip_prefix(WHITEOUT_PREFIX) {
+            if matches!(hidden, b"" | b"." | b"..") {
+                return Err(Error::invalid(&header.path, Problem::WhiteoutName));
+            }
+            return self.white_out(directory, hidden, header);
+        }
+        let place = self.make_room(directory, name, header)?;
+        let devices = self.options.devices;
+        let Some(made) = create(
+            &self.root,
+            directory,
+            name,
+            entry,
+            devices,
+            &mut self.buffer,
+            &mut self.budget,
+        )?
+        else {
+            self.applied.devices.add(&header.path);
+            return Ok(place);
+        };
+        let is_directory = made.kind == FileKind::Directory;
+        let mode = if is_directory {
+            working_mode(header.mode)
+        } else {
+            header.mode
+        };
+        let object = Object {
+            directory,
+            name,
+            made: &made,
+        };
+        set_attributes(&object, header, mode, self.options, &mut self.applied)?;
+        let failed = |error: Errno| Error::io(Operation::Inspect, &header.path, error);
+        self.unpacked
+            .insert(location(directory, name).map_err(failed)?);
+        if is_directory {
+            let stat = statat(
+                directory,
+                OsStr::from_bytes(name),
+                AtFlags::SYMLINK_NOFOLLOW,
+            )
+            .map_err(failed)?;
+            self.directories.push(Directory {
+                header: header.clone(),
+                identity: (stat.st_dev, stat.st_ino),
+            });
+        }
+        Ok(place)
+    }
+
+    /// Removes what is in the way; a directory stays where a directory comes.
+    fn make_room(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        header: &Header,
+    ) -> Result<Place, Error> {
+        let stat = match statat(
+            directory,
+            OsStr::from_bytes(name),
+            AtFlags::SYMLINK_NOFOLLOW,
+        ) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(Place::Kept),
+            Err(error) => return Err(Error::io(Operation::Inspect, &header.path, error)),
+        };
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        if header.kind == Kind::Directory && file_type == FileType::Directory {
+            return Ok(Place::Kept);
+        }
+        remove_all(directory, name, &header.path)?;
+        Ok(match file_type {
+            FileType::Directory | FileType::Symlink => Place::Changed,
+            _ => Place::Kept,
+        })
+    }
+
+    fn white_out(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        hidden: &[u8],
+        header: &Header,
+    ) -> Result<Place, Error> {
+        let removed = remove_all(directory, hidden, &header.path)?;
+        if self.options.whiteouts != Whiteouts::Remove {
+            let failed = |error: Errno| Error::io(Operation::Create, &header.path, error);
+            let name = OsStr::from_bytes(hidden);
+            mknodat(directory, name, FileType::CharacterDevice, Mode::empty(), 0)
+                .map_err(failed)?;
+            if self.options.ownership == Ownership::Preserve {
+                let (uid, gid): (Uid, Gid) = owner(header)?;
+                chownat(
+                    directory,
+                    name,
+                    Some(uid),
+                    Some(gid),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )
+                .map_err(|error| Error::io(Operation::SetOwner, &header.path, error))?;
+            }
+        }
+        Ok(if removed == Removed::Nothing {
+            Place::Kept
+        } else {
+            Place::Changed
+        })
+    }
+
+    fn make_opaque(&self, directory: BorrowedFd<'_>, path: &[u8]) -> Result<(), Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let own = openat(directory, c".", flags, Mode::empty())
+            .map_err(|error| Error::io(Operation::Remove, path, error))?;
+        let key = match self.options.whiteouts {
+            Whiteouts::Remove => {
+                return clear(own, path, &|location| self.unpacked.contains(location));
+            }
+            Whiteouts::Overlay(OverlayXattrs::Trusted) => c"trusted.overlay.opaque",
+            Whiteouts::Overlay(OverlayXattrs::User) => c"user.overlay.opaque",
+        };
+        fsetxattr(own, key, b"y", XattrFlags::empty())
+            .map_err(|error| Error::io(Operation::SetXattr, path, error))
+    }
+
+    /// Reads what follows the archive, because digests cover it.
+    fn drain<R: Read>(mut self, mut reader: Reader<R>) -> Result<Applied, Error> {
+        let end = reader.offset();
+        self.buffer.resize(BLOCK_BYTES, 0);
+        while reader.read_trailing(&mut self.buffer)? > 0 {
+            self.budget.trailing(&self.applied, reader.offset() - end)?;
+        }
+        self.applied.stream_bytes = reader.offset();
+        Ok(self.applied)
+    }
+}
+
+/// Whether the entry before may have changed where paths lead.
+enum Place {
+    Kept,
+    Changed,
+}

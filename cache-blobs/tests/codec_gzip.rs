@@ -1,0 +1,174 @@
+//! gzip: what is written and what is read.
+#![cfg(feature = "gzip")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod pack_rig;
+
+use std::io::{self, Read, Write};
+
+use cache_blobs::codec::{Block, Codec, Codecs, Encoder, Gzip, error_of_io, io_error};
+use cache_core::{Error, ErrorKind};
+use flate2::{Compression, GzBuilder};
+use pack_rig::{data, decode};
+use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+fn blob(tar: &[u8], level: Option<i32>) -> Vec<u8> {
+    let Encoder::Blocks(encoder) = Gzip::new().encoder(level).unwrap() else { panic!("gzip is block-shaped") };
+    let mut blob = Vec::new();
+    for piece in tar.chunks(encoder.block_bytes()) {
+        let member = encoder.encode(Block { bytes: piece.to_vec(), ..Block::default() }).unwrap().bytes;
+        assert!(member.len() <= encoder.encoded_bound());
+        blob.extend(member);
+    }
+    blob
+}
+
+/// A member as other programs write it: with name, comment, extra field and time.
+fn foreign(tar: &[u8]) -> Vec<u8> {
+    let builder = GzBuilder::new().filename("layer.tar").comment("foreign").extra(vec![b'X', b'Y', 1, 0, 9]).mtime(77);
+    let mut encoder = builder.write(Vec::new(), Compression::fast());
+    encoder.write_all(tar).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn kind_of(blob: Vec<u8>) -> ErrorKind {
+    match decode(&Codecs::default(), blob) {
+        Ok(tar) => panic!("decoded to {} bytes", tar.len()),
+        Err(error) => error.kind(),
+    }
+}
+
+#[test]
+fn every_accepted_level_round_trips() {
+    let tar = data(700_000, 1);
+    let levels = Gzip::new().levels();
+    for level in levels.accepted().unwrap().clone() {
+        assert!(decode(&Codecs::default(), blob(&tar, Some(level))).unwrap() == tar, "level {level}");
+    }
+}
+
+#[test]
+fn a_level_out_of_range_is_invalid_and_the_error_names_the_range() {
+    for level in [-2, -1, 13, i32::MAX, i32::MIN] {
+        for error in [Gzip::new().recipe(Some(level)).unwrap_err(), Gzip::new().encoder(Some(level)).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.target().contains("0 to 12"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn members_tell_their_length_and_nothing_of_time_or_machine() {
+    let tar = data(1_200_000, 2);
+    let blob = blob(&tar, None);
+    let mut rest = &blob[..];
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        assert_eq!(rest[..16], [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'L', b'C', 4, 0]);
+        let length = u32::from_le_bytes(rest[16..20].try_into().unwrap()) as usize;
+        let (member, next) = rest.split_at(length);
+        let isize = u32::from_le_bytes(member[length - 4..].try_into().unwrap());
+        members.push(isize);
+        rest = next;
+    }
+    assert_eq!(members, [524_288, 524_288, 1_200_000 - 2 * 524_288]);
+}
+
+/// Fails when the lock file brings a libdeflate that compresses otherwise: blobs then get new digests, which the
+/// changelog has to say.
+#[test]
+fn the_bytes_of_the_default_level_are_these() {
+    let recipe = Gzip::new().recipe(None).unwrap();
+    assert_eq!(
+        recipe.to_label(),
+        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":524288,"parameters":"member-size"}"#
+    );
+}
+
+#[test]
+fn foreign_and_concatenated_members_are_read() {
+    let (first, second) = (data(100_000, 3), data(50, 4));
+    let mut blob = foreign(&first);
+    blob.extend(foreign(b""));
+    blob.extend(self::blob(&second, None));
+    assert!(decode(&Codecs::default(), blob).unwrap() == [first, second].concat());
+}
+
+#[test]
+fn a_blob_cut_off_anywhere_is_corrupt() {
+    for whole in [blob(&data(3000, 5), None), foreign(&data(3000, 5)), [foreign(b"a"), foreign(b"b")].concat()] {
+        let ends: Vec<_> = (0..whole.len()).filter(|end| *end >= 3).collect();
+        for end in ends {
+            let between_members = whole[end..].starts_with(&[0x1f, 0x8b, 8, 28]);
+            if !between_members {
+                assert_eq!(kind_of(whole[..end].to_vec()), ErrorKind::Corrupt, "cut at {end}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_follows_the_last_member_and_is_none_is_corrupt() {
+    for garbage in [&b"garbage and more of it"[..], &[0], &[0; 512], &[0x1f], &[0x1f, 0x8b], &[0x1f, 0x8b, 9, 0, 0, 0]]
+    {
+        for member in [blob(&data(3000, 6), None), foreign(&data(3000, 6))] {
+            assert_eq!(kind_of([&member, garbage].concat()), ErrorKind::Corrupt, "{garbage:?}");
+        }
+    }
+}
+
+/// Some bits mean nothing to a decoder; all others are caught by the checksum, at the latest.
+#[test]
+fn a_flipped_bit_never_gives_another_tar() {
+    let tar = data(2000, 7);
+    let whole = blob(&tar, None);
+    let mut corrupt = 0;
+    for at in 20..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        match decode(&Codecs::default(), damaged) {
+            Ok(decoded) => assert!(decoded == tar, "byte {at}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}");
+                corrupt += 1;
+            }
+        }
+    }
+    assert!(corrupt > whole.len() * 9 / 10);
+}
+
+#[test]
+fn errors_of_the_source_are_passed_on() {
+    struct Failing(io::Cursor<Vec<u8>>);
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(io_error(Error::new(ErrorKind::Unauthenticated, "read", "a source"))),
+                bytes => Ok(bytes),
+            }
+        }
+    }
+    let mut half = blob(&data(300_000, 8), None);
+    half.truncate(half.len() / 2);
+    let mut decoder = Gzip::new().decoder(Box::new(Failing(io::Cursor::new(half)))).unwrap();
+    let error = decoder.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error_of_io("decode", "it", error).kind(), ErrorKind::Unauthenticated);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_tar_round_trips(bytes in prop_oneof![0_usize..2000, 500_000_usize..1_100_000], seed: u32, level in 0..=9) {
+        let tar = data(bytes.max(1), seed);
+        prop_assert!(decode(&Codecs::default(), blob(&tar, Some(level))).unwrap() == tar);
+    }
+
+    #[test]
+    fn any_bytes_after_the_magic_end_in_a_tar_or_in_corrupt(rest in any::<Vec<u8>>()) {
+        let blob = [&[0x1f, 0x8b, 8][..], &rest].concat();
+        if let Err(error) = decode(&Codecs::default(), blob) {
+            prop_assert_eq!(error.kind(), ErrorKind::Corrupt);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The budget: what layers hold at most, who is admitted, whose turn it is.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod pack_rig;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use cache_blobs::codec::{Block, BlockEncoder, Codecs, Encoded, Sequence};
+use cache_blobs::pack::{PackOptions, PackWriter, pack};
+use cache_core::{Compression, Result};
+use futures::future::{Either, join, join_all, select};
+use futures::pin_mut;
+use pack_rig::{BlockCodec, Pace, budget, data, pool, same_bytes, sink, until, write_all};
+use pollster::block_on;
+
+#[test]
+fn a_layer_whose_sink_stalls_holds_no_more_than_the_budget() {
+    for memory in [2000, 2001, 10_000, 1 << 20] {
+        let (budget, pool) = (budget(2, memory), pool());
+        let written = Arc::new(AtomicU64::new(0));
+        let (ingest, seen) = sink(Pace::StallsAfter(30_000));
+        let produce = {
+            let written = Arc::clone(&written);
+            move |writer: &mut PackWriter| -> Result<()> {
+                for _ in 0..1000 {
+                    write_all(writer, &[7; 500])?;
+                    written.store(writer.written(), Ordering::SeqCst);
+                }
+                Ok(())
+            }
+        };
+        let codec = same_bytes(1000);
+        let packing = pack(&budget, &pool, &codec, ingest, PackOptions::default(), produce);
+        pin_mut!(packing);
+        let mut before = 0;
+        let mut quiet = 0;
+        let watch = std::future::poll_fn(|context| {
+            context.waker().wake_by_ref();
+            std::thread::yield_now();
+            let now = written.load(Ordering::SeqCst);
+            quiet = if now == before && now > 30_000 { quiet + 1 } else { 0 };
+            before = now;
+            if quiet > 1000 { std::task::Poll::Ready(now) } else { std::task::Poll::Pending }
+        });
+        let Either::Right((written, _)) = block_on(select(packing, watch)) else { panic!("a stalled sink never ends") };
+        let held = written - seen.lock().unwrap().bytes.len() as u64;
+        // A block costs what it becomes, too: once encoded, it costs its 1000 bytes. One write may be under way.
+        assert!(held <= memory + 500, "{held} bytes of {memory}");
+        assert!(budget.usage().peak_bytes <= memory);
+    }
+}
+
+#[test]
+fn the_peak_of_64_layers_stays_within_the_budget() {
+    let (budget, pool) = (budget(2, 24 << 20), pool());
+    let codecs = Codecs::default();
+    let compressions = [Compression::Uncompressed, Compression::Gzip, Compression::Zstd];
+    let layers = (0..64_u32).map(|layer| {
+        let codec = codecs.of(&compressions[layer as usize % 3]).unwrap();
+        let (budget, pool) = (&budget, &pool);
+        async move {
+            let (ingest, _) = sink(Pace::Slow(layer % 5));
+            let produce = move |writer: &mut PackWriter| write_all(writer, &data(1_500_000, layer));
+            pack(budget, pool, &*codec, ingest, PackOptions::default(), produce).await
+        }
+    });
+    for outcome in block_on(join_all(layers)) {
+        outcome.unwrap();
+    }
+    let usage = budget.usage();
+    assert_eq!(usage.used_bytes, 0);
+    assert!(usage.peak_bytes <= usage.total_bytes && usage.peak_bytes > 16 << 20, "{usage:?}");
+}
+
+#[test]
+fn layers_beyond_the_budget_are_admitted_in_the_order_of_their_arrival() {
+    let (budget, pool) = (budget(2, 2000), pool());
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let layers = (0..20_u32).map(|layer| {
+        let (budget, pool, order) = (&budget, &pool, Arc::clone(&order));
+        async move {
+            let (ingest, _) = sink(Pace::Slow(3));
+            let produce = move |writer: &mut PackWriter| {
+                order.lock().unwrap().push(layer);
+                write_all(writer, &data(5000, layer))
+            };
+            pack(budget, pool, &same_bytes(1000), ingest, PackOptions::default(), produce).await.unwrap();
+        }
+    });
+    block_on(join_all(layers));
+    assert_eq!(*order.lock().unwrap(), (0..20).collect::<Vec<_>>());
+}
+
+/// Notes whose block it encodes, and waits for the gate first.
+#[derive(Debug)]
+struct Gated {
+    name: char,
+    log: Arc<Mutex<String>>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl BlockEncoder for Gated {
+    fn block_bytes(&self) -> usize {
+        1000
+    }
+
+    fn encoded_bound(&self) -> usize {
+        1000
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        None
+    }
+
+    fn encode(&self, block: Block) -> Result<Encoded> {
+        let open = self.gate.0.lock().unwrap();
+        drop(self.gate.1.wait_while(open, |open| !*open).unwrap());
+        self.log.lock().unwrap().push(self.name);
+        Ok(Encoded { bytes: block.bytes, notes: None })
+    }
+}
+
+#[test]
+fn layers_take_turns_at_the_workers() {
+    const BLOCKS: u64 = 4;
+    let (budget, pool) = (budget(1, 1 << 20), pool());
+    let (log, gate) = (Arc::<Mutex<String>>::default(), Arc::<(Mutex<bool>, Condvar)>::default());
+    let pack_one = |name| {
+        let codec = BlockCodec(Arc::new(Gated { name, log: Arc::clone(&log), gate: Arc::clone(&gate) }));
+        let (budget, pool) = (&budget, &pool);
+        async move {
+            let (ingest, _) = sink(Pace::Fast);
+            let produce = move |writer: &mut PackWriter| write_all(writer, &[0; 1000 * BLOCKS as usize]);
+            pack(budget, pool, &codec, ingest, PackOptions::default(), produce).await.unwrap();
+        }
+    };
+    let opener = {
+        let gate = Arc::clone(&gate);
+        let usage = || budget.usage().used_bytes;
+        move || {
+            until(|| usage() == 2 * BLOCKS * 2000);
+            *gate.0.lock().unwrap() = true;
+            gate.1.notify_all();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(opener);
+        block_on(join(pack_one('a'), pack_one('b')));
+    });
+    let log = log.lock().unwrap();
+    // The first block was taken before anything else waited.
+    let turns = &log[1..];
+    assert!(["ababab", "bababa"].contains(&&turns[..6]), "{log}");
+}
+
+/// Counts how many blocks are encoded at once.
+#[derive(Debug, Default)]
+struct Counting {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl BlockEncoder for Counting {
+    fn block_bytes(&self) -> usize {
+        100
+    }
+
+    fn encoded_bound(&self) -> usize {
+        100
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        None
+    }
+
+    fn encode(&self, block: Block) -> Result<Encoded> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        std::thread::yield_now();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        Ok(Encoded { bytes: block.bytes, notes: None })
+    }
+}
+
+#[test]
+fn no_more_blocks_are_encoded_at_once_than_there_are_workers() {
+    let (budget, pool, counting) = (budget(3, 1 << 20), pool(), Arc::<Counting>::default());
+    let layers = (0..16).map(|layer| {
+        let codec = BlockCodec(Arc::clone(&counting) as Arc<dyn BlockEncoder>);
+        let (budget, pool) = (&budget, &pool);
+        async move {
+            let (ingest, _) = sink(Pace::Fast);
+            let produce = move |writer: &mut PackWriter| write_all(writer, &data(20_000, layer));
+            pack(budget, pool, &codec, ingest, PackOptions::default(), produce).await.unwrap();
+        }
+    });
+    block_on(join_all(layers));
+    assert!(counting.most.load(Ordering::SeqCst) <= 3);
+}

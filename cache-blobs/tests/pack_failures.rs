@@ -1,0 +1,175 @@
+//! Whatever fails while a layer is packed, nothing becomes visible and everything has ended when the error is told.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod pack_rig;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cache_blobs::codec::{Block, BlockEncoder, Codec, Encoded, Sequence};
+use cache_blobs::pack::{PackOptions, PackWriter, Packed, pack};
+use cache_core::ports::{Job, Pool};
+use cache_core::{Error, ErrorKind, Result};
+use pack_rig::{BlockCodec, Fate, Pace, budget, data, pool, same_bytes, sink, write_all};
+use pollster::block_on;
+
+/// Packs 200 blocks of 1000 bytes; gives the outcome and what became of the sink.
+fn pack_into(codec: &dyn Codec, pool: &Arc<dyn Pool>, pace: Pace) -> (Result<Packed<()>>, Fate) {
+    let (ingest, seen) = sink(pace);
+    let budget = budget(2, 100_000);
+    let produce = |writer: &mut PackWriter| write_all(writer, &data(200_000, 1));
+    let outcome = block_on(pack(&budget, pool, codec, ingest, PackOptions::default(), produce));
+    assert_eq!(budget.usage().used_bytes, 0, "nothing is held any more");
+    let fate = seen.lock().unwrap().fate.clone();
+    (outcome, fate)
+}
+
+#[test]
+fn a_failing_producer_is_told_and_the_ingest_is_aborted() {
+    let (ingest, seen) = sink(Pace::Fast);
+    let produce = |writer: &mut PackWriter| -> Result<()> {
+        write_all(writer, &data(10_000, 1))?;
+        Err(Error::new(ErrorKind::PermissionDenied, "read", "a file"))
+    };
+    let outcome =
+        block_on(pack(&budget(2, 100_000), &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+}
+
+#[test]
+fn a_panicking_producer_is_cancelled_and_the_ingest_is_aborted() {
+    let (ingest, seen) = sink(Pace::Fast);
+    let produce = |writer: &mut PackWriter| -> Result<()> {
+        write_all(writer, &data(10_000, 1))?;
+        panic!("a bug in a producer");
+    };
+    let outcome =
+        block_on(pack(&budget(2, 100_000), &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+}
+
+#[derive(Debug)]
+enum Broken {
+    Fails,
+    Panics,
+}
+
+impl BlockEncoder for Broken {
+    fn block_bytes(&self) -> usize {
+        1000
+    }
+
+    fn encoded_bound(&self) -> usize {
+        1000
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        None
+    }
+
+    fn encode(&self, block: Block) -> Result<Encoded> {
+        match self {
+            _ if block.offset != 20_000 => Ok(Encoded { bytes: block.bytes, notes: None }),
+            Self::Fails => Err(Error::new(ErrorKind::Unavailable, "encode", "a block")),
+            Self::Panics => panic!("a bug in an encoder"),
+        }
+    }
+}
+
+#[test]
+fn a_failing_encoder_is_told_and_the_ingest_is_aborted() {
+    let (outcome, fate) = pack_into(&BlockCodec(Arc::new(Broken::Fails)), &pool(), Pace::Fast);
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(fate, Fate::Aborted);
+}
+
+#[test]
+fn a_panicking_encoder_is_cancelled_and_its_worker_goes_on_with_other_layers() {
+    let budget = budget(1, 100_000);
+    for _ in 0..3 {
+        let (ingest, seen) = sink(Pace::Fast);
+        let codec = BlockCodec(Arc::new(Broken::Panics));
+        let produce = |writer: &mut PackWriter| write_all(writer, &data(200_000, 1));
+        let outcome = block_on(pack(&budget, &pool(), &codec, ingest, PackOptions::default(), produce));
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+        let (ingest, _) = sink(Pace::Fast);
+        let produce = |writer: &mut PackWriter| write_all(writer, &data(200_000, 1));
+        block_on(pack(&budget, &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce)).unwrap();
+    }
+}
+
+#[test]
+fn a_failing_ingest_is_told_rather_than_what_the_producer_makes_of_it() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let (ingest, seen) = sink(Pace::FailsAfter(5000, ErrorKind::NoSpace));
+    let produce = {
+        let ended = Arc::clone(&ended);
+        move |writer: &mut PackWriter| {
+            let outcome = write_all(writer, &data(1_000_000, 1));
+            assert_eq!(outcome.clone().unwrap_err().kind(), ErrorKind::Cancelled);
+            ended.store(true, Ordering::SeqCst);
+            outcome.map_err(|_| Error::new(ErrorKind::Invalid, "make", "something else of it"))
+        }
+    };
+    let budget = budget(2, 100_000);
+    let outcome = block_on(pack(&budget, &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NoSpace);
+    assert!(ended.load(Ordering::SeqCst), "an error is told when the producer has ended");
+    assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+    assert_eq!(budget.usage().used_bytes, 0);
+}
+
+#[test]
+fn a_commit_that_is_refused_is_told() {
+    let (outcome, fate) = pack_into(&same_bytes(1000), &pool(), Pace::RefusesCommit(ErrorKind::Invalid));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(!matches!(fate, Fate::Committed(_)));
+}
+
+/// Has no threads, and says so or forgets the job.
+#[derive(Debug)]
+enum NoPool {
+    Refuses,
+    Forgets,
+}
+
+impl Pool for NoPool {
+    fn spawn(&self, job: Job) -> Result<()> {
+        drop(job);
+        match self {
+            Self::Refuses => Err(Error::new(ErrorKind::Unavailable, "start", "a thread")),
+            Self::Forgets => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_pool_without_threads_is_unavailable_and_one_that_forgets_jobs_cancels() {
+    for (no_pool, kind) in [(NoPool::Refuses, ErrorKind::Unavailable), (NoPool::Forgets, ErrorKind::Cancelled)] {
+        let no_pool: Arc<dyn Pool> = Arc::new(no_pool);
+        let (outcome, fate) = pack_into(&same_bytes(1000), &no_pool, Pace::Fast);
+        assert_eq!(outcome.unwrap_err().kind(), kind);
+        assert_eq!(fate, Fate::Aborted);
+    }
+}
+
+#[test]
+fn a_budget_without_room_for_one_block_exceeds_its_limit() {
+    let (outcome, fate) = pack_into(&same_bytes(50_001), &pool(), Pace::Fast);
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::LimitExceeded);
+    assert_eq!(fate, Fate::Aborted);
+}
+
+#[test]
+fn an_ingest_that_holds_bytes_is_invalid() {
+    let (mut ingest, seen) = sink(Pace::Fast);
+    block_on(ingest.write(bytes::Bytes::from_static(b"old"))).unwrap();
+    let produce = |writer: &mut PackWriter| write_all(writer, b"new");
+    let outcome =
+        block_on(pack(&budget(1, 100_000), &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+}
