@@ -57,3 +57,5 @@ pub use overlayfs::OverlayfsOptions;
 pub use rows::{NewSnapshot, SnapshotRow, SnapshotRows};
 pub use scratch::ScratchTree;
 pub use snapshotter::DirectorySnapshotter;
+pub(crate) use tree_removal::remove_tree;
+pub(crate) use usage::of_tree;
