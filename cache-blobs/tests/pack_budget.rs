@@ -1,4 +1,5 @@
 //! The budget: what layers hold at most, who is admitted, whose turn it is.
+#![cfg(all(feature = "gzip", feature = "zstd"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod pack_rig;
