@@ -6,6 +6,7 @@
 //! - [`layer`] makes the archive of a layer from it.
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
+//! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
 #![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
 #![cfg_attr(target_os = "linux", doc = "- [`differ`] compares two snapshots.")]
@@ -26,10 +27,10 @@ pub mod content;
 mod copy;
 #[cfg(target_os = "linux")]
 pub mod differ;
-#[cfg(all(feature = "local", target_os = "linux"))]
-pub mod embedded;
 #[cfg(target_os = "linux")]
 mod directory_names;
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub mod embedded;
 mod failure;
 pub mod layer;
 #[cfg(unix)]
