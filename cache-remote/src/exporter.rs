@@ -94,7 +94,7 @@ pub enum ExportOutcome {
     /// No record has a layer. Nothing was written.
     Empty,
     /// The cache was written.
-    Exported(Exported),
+    Exported(Box<Exported>),
 }
 
 /// A cache that was written.
@@ -154,7 +154,7 @@ pub async fn export_cache(
     for warning in &warnings {
         tracing::warn!(%warning, "exported a cache");
     }
-    Ok(ExportOutcome::Exported(Exported { descriptor, manifest, warnings }))
+    Ok(ExportOutcome::Exported(Box::new(Exported { descriptor, manifest, warnings })))
 }
 
 /// The config of what is there. Only blobs of results that go in are looked for: an older result's when the newer one

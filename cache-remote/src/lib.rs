@@ -3,6 +3,8 @@
 mod chains;
 mod combined;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod copy;
 mod error;
 mod exporter;
