@@ -10,6 +10,7 @@ mod error;
 mod exporter;
 mod imported;
 mod importer;
+mod in_memory;
 mod key_storage;
 mod layer_forest;
 mod load;
