@@ -3,11 +3,14 @@
 mod chains;
 mod combined;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod copy;
 mod error;
 mod exporter;
 mod imported;
 mod importer;
+mod in_memory;
 mod key_storage;
 mod layer_forest;
 mod load;

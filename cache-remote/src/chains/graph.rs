@@ -104,6 +104,15 @@ impl Graph {
         Added { item, absorbed }
     }
 
+    /// Adds one more link of `child`; false if it would close a loop.
+    pub(crate) fn add_link(&mut self, source: ItemId, selector: &str, child: ItemId, slot: usize) -> bool {
+        let selector = self.selector(selector);
+        let (source, child) = (self.living(source), self.living(child));
+        let edge = Edge { source, slot: number(slot), selector, child };
+        self.link(edge);
+        self.edges.contains(&edge)
+    }
+
     /// The number of `selector`.
     pub(crate) fn selector(&mut self, selector: &str) -> u32 {
         self.selectors.number(selector)

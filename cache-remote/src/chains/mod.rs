@@ -127,6 +127,18 @@ impl CacheChains {
         Ok(Some(RecordId { builder: self.id, item }))
     }
 
+    /// Adds one more link of a record, unless it would close a loop.
+    pub(crate) fn add_late_link(
+        &mut self,
+        record: RecordId,
+        input: usize,
+        link: RecordLink<'_>,
+    ) -> Result<(), CacheError> {
+        let (source, child) = (self.item(link.source)?, self.item(record)?);
+        self.graph.add_link(source, link.selector, child, input);
+        Ok(())
+    }
+
     /// As [`add`](Self::add), with everything in the builder's own terms.
     pub(crate) fn add_item(
         &mut self,

@@ -78,7 +78,7 @@ impl Budget {
 
 /// A key of any object in a config. Mirrors: Go's `encoding/json`, which compares keys without regard to case.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
+enum Member {
     Annotations,
     Blob,
     Blobsum,
@@ -101,48 +101,48 @@ enum Key {
     Unknown,
 }
 
-const KEYS: [(&str, Key); 19] = [
-    ("annotations", Key::Annotations),
-    ("blob", Key::Blob),
-    ("blobsum", Key::Blobsum),
-    ("cachekey", Key::CacheKey),
-    ("chains", Key::Chains),
-    ("contentkey", Key::ContentKey),
-    ("createdat", Key::CreatedAt),
-    ("diffid", Key::DiffId),
-    ("digest", Key::Digest),
-    ("inputs", Key::Inputs),
-    ("items", Key::Items),
-    ("layer", Key::Layer),
-    ("layers", Key::Layers),
-    ("link", Key::Link),
-    ("mediatype", Key::MediaType),
-    ("parent", Key::Parent),
-    ("records", Key::Records),
-    ("selector", Key::Selector),
-    ("size", Key::Size),
+const KEYS: [(&str, Member); 19] = [
+    ("annotations", Member::Annotations),
+    ("blob", Member::Blob),
+    ("blobsum", Member::Blobsum),
+    ("cachekey", Member::CacheKey),
+    ("chains", Member::Chains),
+    ("contentkey", Member::ContentKey),
+    ("createdat", Member::CreatedAt),
+    ("diffid", Member::DiffId),
+    ("digest", Member::Digest),
+    ("inputs", Member::Inputs),
+    ("items", Member::Items),
+    ("layer", Member::Layer),
+    ("layers", Member::Layers),
+    ("link", Member::Link),
+    ("mediatype", Member::MediaType),
+    ("parent", Member::Parent),
+    ("records", Member::Records),
+    ("selector", Member::Selector),
+    ("size", Member::Size),
 ];
 
 struct KeyVisitor;
 
 impl<'de> DeserializeSeed<'de> for KeyVisitor {
-    type Value = Key;
+    type Value = Member;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
 impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
+    type Value = Member;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Key, E> {
+    fn visit_str<E>(self, text: &str) -> Result<Member, E> {
         let found = KEYS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        Ok(found.map_or(Key::Unknown, |(_, key)| *key))
+        Ok(found.map_or(Member::Unknown, |(_, key)| *key))
     }
 }
 
@@ -151,7 +151,7 @@ trait Fields: Default {
     const NAME: &'static str;
 
     /// Reads the value of `key`, if this object has such a field.
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, budget: &Budget) -> Result<Field, A::Error>;
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, budget: &Budget) -> Result<Field, A::Error>;
 }
 
 #[derive(PartialEq, Eq)]
@@ -258,11 +258,11 @@ struct Whole {
 impl Fields for Whole {
     const NAME: &'static str = "a cache config";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::Layers => self.config.layers = map.next_value_seed(objects(budget, &budget.layers))?,
-            Key::Records => self.config.records = map.next_value_seed(objects(budget, &budget.records))?,
-            Key::Items => self.items = map.next_value_seed(objects(budget, &budget.records))?,
+            Member::Layers => self.config.layers = map.next_value_seed(objects(budget, &budget.layers))?,
+            Member::Records => self.config.records = map.next_value_seed(objects(budget, &budget.records))?,
+            Member::Items => self.items = map.next_value_seed(objects(budget, &budget.records))?,
             _ => return Ok(Field::Unknown),
         }
         Ok(Field::Known)
@@ -272,11 +272,11 @@ impl Fields for Whole {
 impl Fields for CacheLayer {
     const NAME: &'static str = "a layer";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::Blob => scalar(map, &mut self.blob),
-            Key::Parent => scalar(map, &mut self.parent),
-            Key::Annotations => {
+            Member::Blob => scalar(map, &mut self.blob),
+            Member::Parent => scalar(map, &mut self.parent),
+            Member::Annotations => {
                 self.annotations = map.next_value_seed(Present(Object::new(budget)))?.map(Box::new);
                 Ok(Field::Known)
             }
@@ -315,12 +315,12 @@ impl<'de, T: Fields> Visitor<'de> for Present<'_, T> {
 impl Fields for LayerAnnotations {
     const NAME: &'static str = "the annotations of a layer";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::MediaType => scalar(map, &mut self.media_type),
-            Key::DiffId => scalar(map, &mut self.diff_id),
-            Key::Size => scalar(map, &mut self.size),
-            Key::CreatedAt => scalar(map, &mut self.created_at),
+            Member::MediaType => scalar(map, &mut self.media_type),
+            Member::DiffId => scalar(map, &mut self.diff_id),
+            Member::Size => scalar(map, &mut self.size),
+            Member::CreatedAt => scalar(map, &mut self.created_at),
             _ => Ok(Field::Unknown),
         }
     }
@@ -329,13 +329,13 @@ impl Fields for LayerAnnotations {
 impl Fields for CacheRecord {
     const NAME: &'static str = "a record";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
         let links = &budget.links;
         match key {
-            Key::Layers => self.results = map.next_value_seed(objects(budget, links))?,
-            Key::Chains => self.chains = map.next_value_seed(objects(budget, links))?,
-            Key::Digest => return scalar(map, &mut self.digest),
-            Key::Inputs => {
+            Member::Layers => self.results = map.next_value_seed(objects(budget, links))?,
+            Member::Chains => self.chains = map.next_value_seed(objects(budget, links))?,
+            Member::Digest => return scalar(map, &mut self.digest),
+            Member::Inputs => {
                 let slot = || objects(budget, links);
                 self.inputs = map.next_value_seed(List { budget, left: links, element: slot })?;
             }
@@ -348,10 +348,10 @@ impl Fields for CacheRecord {
 impl Fields for CacheResult {
     const NAME: &'static str = "a result";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::Layer => scalar(map, &mut self.layer),
-            Key::CreatedAt => scalar(map, &mut self.created_at),
+            Member::Layer => scalar(map, &mut self.layer),
+            Member::CreatedAt => scalar(map, &mut self.created_at),
             _ => Ok(Field::Unknown),
         }
     }
@@ -360,14 +360,14 @@ impl Fields for CacheResult {
 impl Fields for ChainedResult {
     const NAME: &'static str = "a result by its layers";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, budget: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::Layers => {
+            Member::Layers => {
                 let element = || PhantomData::<i64>;
                 self.layers = map.next_value_seed(List { budget, left: &budget.links, element })?;
                 Ok(Field::Known)
             }
-            Key::CreatedAt => scalar(map, &mut self.created_at),
+            Member::CreatedAt => scalar(map, &mut self.created_at),
             _ => Ok(Field::Unknown),
         }
     }
@@ -376,10 +376,10 @@ impl Fields for ChainedResult {
 impl Fields for CacheInput {
     const NAME: &'static str = "a link";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::Selector => scalar(map, &mut self.selector),
-            Key::Link => scalar(map, &mut self.link),
+            Member::Selector => scalar(map, &mut self.selector),
+            Member::Link => scalar(map, &mut self.link),
             _ => Ok(Field::Unknown),
         }
     }
@@ -388,13 +388,13 @@ impl Fields for CacheInput {
 impl Fields for LegacyItem {
     const NAME: &'static str = "an item";
 
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: Key, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: Member, map: &mut A, _: &Budget) -> Result<Field, A::Error> {
         match key {
-            Key::Blobsum => scalar(map, &mut self.blob),
-            Key::CacheKey => scalar(map, &mut self.cache_key),
-            Key::ContentKey => scalar(map, &mut self.content_key),
-            Key::Parent => scalar(map, &mut self.parent),
-            Key::DiffId => scalar(map, &mut self.diff_id),
+            Member::Blobsum => scalar(map, &mut self.blob),
+            Member::CacheKey => scalar(map, &mut self.cache_key),
+            Member::ContentKey => scalar(map, &mut self.content_key),
+            Member::Parent => scalar(map, &mut self.parent),
+            Member::DiffId => scalar(map, &mut self.diff_id),
             _ => Ok(Field::Unknown),
         }
     }

@@ -244,9 +244,8 @@ pub(crate) async fn load(
     lease: &TemporaryLease,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<cache_core::cache::ImmutableRef>, Failure> {
-    let content: Arc<dyn cache_core::ports::Ingester> = store.local.content.clone();
     let options = cache_remote::LoadOptions::default().with_progress(Arc::clone(progress));
-    let loaded = cache_remote::load(remote, &store.cache, &content, lease.lease(), &options).await;
+    let loaded = cache_remote::load(remote, &store.cache, lease.lease(), &options).await;
     loaded.map_err(|error| Failure::while_doing("load a cached result", error))
 }
 
