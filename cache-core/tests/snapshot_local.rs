@@ -12,7 +12,8 @@ use cache_core::local::{Depth, Local, Repair, StoreOptions};
 use cache_core::memory::ManualClock;
 use cache_core::mount::LinuxMounter;
 use cache_core::ports::{
-    Access, Collector, Lease, LeaseKind, LeaseManager, LeaseOptions, Mounter, Pool, Prepared, Resource, SnapshotKind, Snapshotter,
+    Access, Collector, Lease, LeaseKind, LeaseManager, LeaseOptions, Mounter, Pool, Prepared, Resource, SnapshotKind,
+    Snapshotter,
 };
 use cache_core::snapshot::{DirectorySnapshotter, Durability, SnapshotRows};
 use cache_core::{ErrorKind, Labels, ThreadPool};
@@ -72,7 +73,7 @@ fn snapshots_outlive_the_store_that_made_them_and_are_seen_by_another() {
         assert_eq!(block_on(second.snapshotter.mounts("a")).unwrap(), mounts);
         first.commit("base", "a");
         assert_eq!(
-            first.store.resources(first.lease.id()).unwrap(),
+            block_on(first.store.leases.resources(&first.lease)).unwrap(),
             [Resource::Snapshot { snapshotter: name.to_owned(), key: "base".to_owned() }]
         );
         let taken = block_on(second.snapshotter.prepare(&second.lease, "base", None, Labels::new()));
@@ -154,12 +155,41 @@ fn layers_of_overlayfs_are_mounted_from_the_store() {
 fn auto_uses_the_rows_of_the_snapshotter_that_it_picks() {
     let directory = tempfile::tempdir().unwrap();
     let opened = open(directory.path(), "native");
-    let rows = |name: &str| {
-        Ok(opened.store.snapshots(name) as Arc<dyn SnapshotRows>)
-    };
+    let rows = |name: &str| Ok(opened.store.snapshots(name) as Arc<dyn SnapshotRows>);
     let chosen = DirectorySnapshotter::auto(rows, Arc::clone(&opened.pool), Durability::Synced);
     let chosen = block_on(chosen).unwrap();
     let prepared = block_on(chosen.prepare(&opened.lease, "a", None, Labels::new()));
     prepared.unwrap();
     assert_eq!(block_on(opened.store.snapshots(chosen.name()).list()).unwrap().len(), 1);
+}
+
+#[test]
+fn of_many_that_race_for_a_key_or_a_name_one_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores = [open(directory.path(), "native"), open(directory.path(), "native")];
+    let race = |work: &(dyn Fn(&Opened, usize) -> cache_core::Result<()> + Sync)| {
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|number| {
+                    let opened = &stores[number % 2];
+                    scope.spawn(move || work(opened, number))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        for error in outcomes.into_iter().filter_map(Result::err) {
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        }
+    };
+    race(&|opened, _| block_on(opened.snapshotter.prepare(&opened.lease, "key", None, Labels::new())).map(drop));
+    for number in 0..8 {
+        stores[0].prepare(&format!("active-{number}"), None);
+    }
+    race(&|opened, number| {
+        let key = format!("active-{number}");
+        block_on(opened.snapshotter.commit(&opened.lease, "name", &key, Labels::new()))
+    });
+    assert_eq!(names(&stores[0].directory).len(), 9);
+    assert_sound(&stores[0].store);
 }

@@ -54,7 +54,9 @@ impl Fixture {
     }
 
     pub fn native_with(pool: Arc<dyn Pool>, options: NativeOptions) -> Self {
-        Self::build("native", pool, |rows, pool| DirectorySnapshotter::native(rows, pool, options))
+        Self::build(TempDir::new().unwrap(), "native", pool, |rows, pool| {
+            DirectorySnapshotter::native(rows, pool, options)
+        })
     }
 
     pub fn overlayfs() -> Self {
@@ -62,17 +64,24 @@ impl Fixture {
     }
 
     pub fn overlayfs_with(options: OverlayfsOptions) -> Self {
-        Self::build("overlayfs", Arc::new(ThreadPool::new()), |rows, pool| {
+        Self::build(TempDir::new().unwrap(), "overlayfs", Arc::new(ThreadPool::new()), |rows, pool| {
             block_on(DirectorySnapshotter::overlayfs(rows, pool, options))
         })
     }
 
+    /// Native, in the directory `parent`.
+    pub fn native_in(parent: &Path) -> Self {
+        Self::build(TempDir::new_in(parent).unwrap(), "native", Arc::new(ThreadPool::new()), |rows, pool| {
+            DirectorySnapshotter::native(rows, pool, NativeOptions::default())
+        })
+    }
+
     fn build(
+        directory: TempDir,
         name: &str,
         pool: Arc<dyn Pool>,
         make: impl FnOnce(Arc<dyn SnapshotRows>, Arc<dyn Pool>) -> cache_core::Result<DirectorySnapshotter>,
     ) -> Self {
-        let directory = TempDir::new().unwrap();
         open_to_all(directory.path());
         for name in ["snapshots", "scratch"] {
             fs::create_dir(directory.path().join(name)).unwrap();
