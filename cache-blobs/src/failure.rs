@@ -15,6 +15,7 @@ pub(crate) fn layer_failure(target: impl Display, error: layer::Error) -> Error 
     let kind = match &error {
         layer::Error::Changes(error) => changes_kind(error),
         layer::Error::Archive(error) => archive_kind(error),
+        layer::Error::Entry { .. } => ErrorKind::Invalid,
     };
     Error::new(kind, "write layer", target).with_source(error)
 }

@@ -188,6 +188,23 @@ fn a_parent_that_was_replaced_under_its_name_is_not_mistaken_for_the_old_one() {
 }
 
 #[test]
+fn public_types_can_be_shown_and_shared() {
+    fn check<T: std::fmt::Debug + Send + Sync>() {}
+    check::<cache_core::snapshot::DirectorySnapshotter>();
+    check::<MemoryRows>();
+    check::<cache_core::snapshot::SnapshotRow>();
+    check::<cache_core::snapshot::NewSnapshot>();
+    check::<cache_core::snapshot::ScratchTree>();
+    check::<cache_core::snapshot::NativeOptions>();
+    check::<cache_core::snapshot::OverlayfsOptions>();
+    check::<cache_core::mount::LinuxMounter>();
+    check::<cache_core::mount::LinuxTree>();
+    check::<cache_core::mount::OverlayLayers>();
+    #[cfg(feature = "local")]
+    check::<cache_core::local::LocalSnapshots>();
+}
+
+#[test]
 fn memory_rows_refuse_a_directory_with_something_in_it() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();

@@ -14,14 +14,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod builder;
 mod error;
 mod options;
 mod report;
 mod whiteout;
 mod writer;
 
-pub use error::Error;
+pub use builder::LayerBuilder;
 pub use cache_core::ports::XattrPolicy;
+pub use error::{EntryProblem, Error};
 pub use options::LayerOptions;
 pub use report::{LayerReport, LeftOut};
 pub use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX};

@@ -38,8 +38,9 @@ impl SnapshotRows for LocalSnapshots {
         &self.directory
     }
 
-    async fn scratch(&self) -> Result<PathBuf> {
-        self.engine.run(|store| store.scratch_directory()).await
+    async fn scratch(&self) -> Result<ScratchTree> {
+        let pool = Arc::clone(self.engine.pool());
+        self.engine.run(|store| Ok(ScratchTree::new(store.scratch_directory()?, pool))).await
     }
 
     async fn create(&self, lease: &Lease, new: NewSnapshot, tree: Option<ScratchTree>) -> Result<SnapshotRow> {

@@ -8,6 +8,32 @@
 //! - **native**: a snapshot's directory is a whole copy, sharing blocks where the file system has reflinks. Needs no rights.
 //!
 //! [`DirectorySnapshotter::auto`] picks the better one that works on this machine. Linux only.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use cache_core::memory::{ManualClock, Memory};
+//! use cache_core::ports::{Access, LeaseManager, LeaseOptions, MountedTree, Mounter, Prepared, Snapshotter};
+//! use cache_core::{Labels, ThreadPool, mount::LinuxMounter};
+//! use cache_core::snapshot::{DirectorySnapshotter, MemoryRows, NativeOptions};
+//!
+//! # let (directory, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+//! # let (directory, scratch) = (directory.path(), scratch.path());
+//! # pollster::block_on(async {
+//! let (pool, clock) = (Arc::new(ThreadPool::new()), Arc::new(ManualClock::default()));
+//! let rows = MemoryRows::open(directory, "native", pool.clone(), clock.clone()).await?;
+//! let snapshotter = DirectorySnapshotter::native(Arc::new(rows), pool.clone(), NativeOptions::default())?;
+//! let lease = Memory::new(clock).leases.create(LeaseOptions::default()).await?;
+//!
+//! let Prepared::Mounts(mounts) = snapshotter.prepare(&lease, "work", None, Labels::new()).await? else {
+//!     unreachable!("only remote snapshotters have what was never made");
+//! };
+//! let tree = LinuxMounter::new(pool, scratch).mount(&mounts, Access::ReadWrite).await?;
+//! std::fs::write(tree.path().join("hello"), "world").unwrap();
+//! snapshotter.commit(&lease, "base", "work", Labels::new()).await?;
+//! assert_eq!(snapshotter.usage("base").await?.inodes, 2);
+//! # cache_core::Result::Ok(())
+//! # }).unwrap();
+//! ```
 
 mod auto;
 mod copy;

@@ -29,16 +29,25 @@ impl ScratchTree {
     pub fn placed(mut self) {
         self.path = None;
     }
+
+    /// Removes it before the call returns. Blocks.
+    pub fn discard(mut self) {
+        if let Some(path) = self.path.take() {
+            remove(&path);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        tracing::warn!(path = %path.display(), %error, "an unwanted tree stays until the process has ended");
+    }
 }
 
 impl Drop for ScratchTree {
     fn drop(&mut self) {
         let Some(path) = self.path.take() else { return };
-        let job = Box::new(move || {
-            if let Err(error) = remove_tree(&path) {
-                tracing::warn!(path = %path.display(), %error, "an unwanted tree stays until the process has ended");
-            }
-        });
+        let job = Box::new(move || remove(&path));
         if let Err(error) = self.pool.spawn(job) {
             tracing::warn!(%error, "an unwanted tree stays until the process has ended");
         }

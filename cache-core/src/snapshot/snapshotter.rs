@@ -116,8 +116,14 @@ impl DirectorySnapshotter {
         let cancelled = caller.gone();
         self.pool
             .run(move || {
-                trees.make(tree.path(), kind, parent.as_deref(), &cancelled)?;
-                Ok(tree)
+                match trees.make(tree.path(), kind, parent.as_deref(), &cancelled) {
+                    Ok(()) => Ok(tree),
+                    Err(error) => {
+                        // Here, so that a full disk has room again when the caller hears of it.
+                        tree.discard();
+                        Err(error)
+                    }
+                }
             })
             .await
     }

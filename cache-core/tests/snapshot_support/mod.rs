@@ -14,15 +14,28 @@ use cache_core::ports::{
 use cache_core::snapshot::{DirectorySnapshotter, MemoryRows, NativeOptions, OverlayfsOptions, SnapshotRows};
 use cache_core::{Labels, ThreadPool};
 use pollster::block_on;
+use rustix::fs::CWD;
+use rustix::mount::{OpenTreeFlags, open_tree};
 use tempfile::TempDir;
 
-/// Whether the test may mount; says so if not.
+/// Whether the test may mount, as root may, also root of a user namespace that has a mount namespace; says so if not.
+pub fn may_mount() -> bool {
+    // Recursively, because a user namespace may not look under what others have mounted.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    said(open_tree(CWD, "/", flags).is_ok())
+}
+
+/// Whether the test may do everything; says so if not.
 pub fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+    said(rustix::process::geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])) && may_mount()
+}
+
+fn said(able: bool) -> bool {
+    if !able {
         eprintln!("skipped: needs root");
     }
-    root
+    able
 }
 
 pub struct Fixture {
@@ -41,7 +54,9 @@ impl Fixture {
     }
 
     pub fn native_with(pool: Arc<dyn Pool>, options: NativeOptions) -> Self {
-        Self::build("native", pool, |rows, pool| DirectorySnapshotter::native(rows, pool, options))
+        Self::build(TempDir::new().unwrap(), "native", pool, |rows, pool| {
+            DirectorySnapshotter::native(rows, pool, options)
+        })
     }
 
     pub fn overlayfs() -> Self {
@@ -49,17 +64,24 @@ impl Fixture {
     }
 
     pub fn overlayfs_with(options: OverlayfsOptions) -> Self {
-        Self::build("overlayfs", Arc::new(ThreadPool::new()), |rows, pool| {
+        Self::build(TempDir::new().unwrap(), "overlayfs", Arc::new(ThreadPool::new()), |rows, pool| {
             block_on(DirectorySnapshotter::overlayfs(rows, pool, options))
         })
     }
 
+    /// Native, in the directory `parent`.
+    pub fn native_in(parent: &Path) -> Self {
+        Self::build(TempDir::new_in(parent).unwrap(), "native", Arc::new(ThreadPool::new()), |rows, pool| {
+            DirectorySnapshotter::native(rows, pool, NativeOptions::default())
+        })
+    }
+
     fn build(
+        directory: TempDir,
         name: &str,
         pool: Arc<dyn Pool>,
         make: impl FnOnce(Arc<dyn SnapshotRows>, Arc<dyn Pool>) -> cache_core::Result<DirectorySnapshotter>,
     ) -> Self {
-        let directory = TempDir::new().unwrap();
         open_to_all(directory.path());
         for name in ["snapshots", "scratch"] {
             fs::create_dir(directory.path().join(name)).unwrap();

@@ -1,0 +1,234 @@
+//! What holds for every archive and every tree, tried on random ones.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use cache_blobs::changes::{MemoryTree, Overlay, Tree, double_walk, overlay_upper};
+use cache_blobs::layer::{LayerOptions, write_layer};
+use cache_blobs::tar::{Header, Kind, Reader, Timestamp, Writer};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+/// Bytes without NUL, short ones and long ones.
+fn text(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(b'a'..=b'z', 0..10),
+        vec(1u8..=255, 0..most),
+        vec(prop_oneof![Just(b'/'), b'a'..=b'c'], 0..most)
+    ]
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::File),
+        Just(Kind::Directory),
+        Just(Kind::Symlink),
+        Just(Kind::HardLink),
+        Just(Kind::CharDevice),
+        Just(Kind::BlockDevice),
+        Just(Kind::Fifo),
+    ]
+}
+
+/// A number near one of the bounds of the formats, or any.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..5000u64,
+        0o7_777_770..0o10_000_010u64,
+        (1 << 33) - 3..(1 << 33) + 3u64,
+        0..=i64::MAX as u64
+    ]
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    let seconds = prop_oneof![
+        number().prop_map(u64::cast_signed),
+        -5000..5000i64,
+        -i64::MAX..0
+    ];
+    (seconds, prop_oneof![Just(0), 0..1_000_000_000u32])
+        .prop_map(|(seconds, nanos)| Timestamp { seconds, nanos })
+}
+
+prop_compose! {
+    fn entry()(
+        kind in kind(),
+        mut path in text(300),
+        link in text(300),
+        (mode, uid, gid) in (0..0o10000u32, number(), number()),
+        modified in time(),
+        (user, group) in (text(40), text(40)),
+        (major, minor) in (0..1u32 << 21, 0..1u32 << 21),
+        xattrs in btree_map("[a-z.]{1,20}", vec(any::<u8>(), 0..50), 0..3),
+        records in btree_map("x-[a-z]{1,20}", vec(any::<u8>(), 1..50), 0..3),
+        content in vec(any::<u8>(), 0..2000),
+    ) -> (Header, Vec<u8>) {
+        while path.ends_with(b"/") {
+            path.pop();
+        }
+        if kind == Kind::Directory {
+            path.push(b'/');
+        }
+        let mut header = Header::new(kind, path).with_mode(mode).with_owner(uid, gid).with_modified(modified);
+        header.user_name = user;
+        header.group_name = group;
+        header.link = link;
+        if matches!(kind, Kind::CharDevice | Kind::BlockDevice) {
+            header = header.with_device(major, minor);
+        }
+        header.xattrs = xattrs.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect();
+        header.records = records.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect();
+        let content = if kind == Kind::File { content } else { Vec::new() };
+        header.size = content.len() as u64;
+        (header, content)
+    }
+}
+
+fn archive(entries: &[(Header, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    for (header, content) in entries {
+        writer.append(header, &content[..]).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// Reads as far as it goes, and gives what it got.
+fn read(archive: &[u8]) -> Vec<(Header, Vec<u8>)> {
+    let mut reader = Reader::new(archive);
+    let mut entries = Vec::new();
+    while let Ok(Some(mut entry)) = reader.next_entry() {
+        let header = entry.header().clone();
+        let mut content = Vec::new();
+        // A sparse bomb is not to be read.
+        if (&mut entry)
+            .take(1 << 20)
+            .read_to_end(&mut content)
+            .is_err()
+        {
+            break;
+        }
+        entries.push((header, content));
+    }
+    entries
+}
+
+/// Sets the checksum right, so that what was changed is looked at.
+fn mend(block: &mut [u8]) {
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
+/// A tree over few names, so that trees have names in common.
+fn tree(whiteouts: bool) -> impl Strategy<Value = MemoryTree> {
+    let name = prop_oneof![Just("a"), Just("a-b"), Just("a.b"), Just("b"), Just("c")];
+    let path = vec(name, 1..4).prop_map(|names| names.join("/"));
+    let kinds = if whiteouts { 0..7u8 } else { 0..5u8 };
+    let entry = (
+        path,
+        kinds,
+        prop_oneof![Just(0o644), Just(0o600)],
+        "[xy]{0,2}",
+        0..2i64,
+        prop_oneof![Just(0), Just(7u32)],
+    );
+    vec(entry, 0..15).prop_map(|entries| {
+        let mut tree = MemoryTree::new();
+        for (path, kind, mode, content, seconds, nanos) in entries {
+            let header = match kind {
+                0 | 1 => Header::file(path, 0),
+                2 | 3 => Header::directory(path),
+                4 => Header::symlink(path, content.clone() + "t"),
+                5 => Header::new(Kind::CharDevice, path),
+                _ => Header::directory(path).with_xattr("trusted.overlay.opaque", "y"),
+            };
+            let header = header
+                .with_mode(mode)
+                .with_modified(Timestamp { seconds, nanos });
+            let content = if header.kind == Kind::File {
+                content.as_bytes()
+            } else {
+                b""
+            };
+            // An entry below a file is none.
+            let _ = tree.insert(&header, content);
+        }
+        tree
+    })
+}
+
+fn contents(layer: &[u8]) -> BTreeMap<Vec<u8>, Header> {
+    read(layer)
+        .into_iter()
+        .map(|(header, _)| (header.path.clone(), header))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_is_written_is_read(entries in vec(entry(), 0..5)) {
+        prop_assert_eq!(read(&archive(&entries)), entries);
+    }
+
+    #[test]
+    fn the_reader_survives_any_bytes(bytes in vec(any::<u8>(), 0..3000)) {
+        read(&bytes);
+    }
+
+    #[test]
+    fn the_reader_survives_damaged_archives(
+        entries in vec(entry(), 1..4),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..10),
+        cut in any::<prop::sample::Index>(),
+        mended in any::<bool>(),
+    ) {
+        let mut archive = archive(&entries);
+        for (index, byte) in damage {
+            let at = index.index(archive.len());
+            archive[at] = byte;
+            if mended {
+                let start = at / 512 * 512;
+                mend(&mut archive[start..start + 512]);
+            }
+        }
+        read(&archive);
+        read(&archive[..cut.index(archive.len())]);
+    }
+
+    #[test]
+    fn both_differs_agree(lower in tree(false), middle in tree(true), upper in tree(true)) {
+        let lowers: Vec<Arc<dyn Tree>> = vec![Arc::new(middle), Arc::new(lower)];
+        let upper: Arc<dyn Tree> = Arc::new(upper);
+        let base = Overlay::new(lowers.clone());
+        let merged = Overlay::new([vec![Arc::clone(&upper)], lowers].concat());
+        let quick = overlay_upper(&base, &upper).unwrap();
+        let slow = double_walk(Some(&base), &merged).unwrap();
+        let view = Overlay::new(vec![Arc::clone(&upper)]);
+        let quick = write_layer(quick, &view, Vec::new(), LayerOptions::default()).unwrap().0;
+        let slow = write_layer(slow, &merged, Vec::new(), LayerOptions::default()).unwrap().0;
+        prop_assert_eq!(contents(&quick), contents(&slow));
+        prop_assert!(quick == slow);
+    }
+
+    #[test]
+    fn equal_trees_have_no_changes(tree in tree(false)) {
+        prop_assert_eq!(double_walk(Some(&tree), &tree.clone()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_layer_of_a_whole_tree_holds_every_name_once(tree in tree(false)) {
+        let changes = double_walk(None, &tree).unwrap();
+        let layer = write_layer(changes, &tree, Vec::new(), LayerOptions::default()).unwrap().0;
+        let again = MemoryTree::from_archive(&mut Reader::new(&layer[..]), b"").unwrap();
+        let layer_again =
+            write_layer(double_walk(None, &again).unwrap(), &again, Vec::new(), LayerOptions::default()).unwrap().0;
+        prop_assert_eq!(contents(&layer).len(), read(&layer).len());
+        prop_assert!(layer == layer_again);
+    }
+}
