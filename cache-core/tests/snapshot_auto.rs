@@ -10,16 +10,16 @@ use std::sync::Arc;
 use cache_core::memory::ManualClock;
 use cache_core::ports::{Clock, Pool, Snapshotter};
 use cache_core::snapshot::{DirectorySnapshotter, Durability, MemoryRows, SnapshotRows, overlayfs_works};
-use cache_core::{ErrorKind, ThreadPool};
+use cache_core::{ErrorKind, Result, ThreadPool};
 use pollster::block_on;
 use rustix::fs::{Mode, OFlags};
 use snapshot_support::may_mount;
 
-fn rows(directory: &tempfile::TempDir, name: &str, pool: &Arc<dyn Pool>) -> Arc<dyn SnapshotRows> {
+fn rows(directory: &tempfile::TempDir, name: &str, pool: &Arc<dyn Pool>) -> Result<Arc<dyn SnapshotRows>> {
     let path = directory.path().join(name);
     fs::create_dir(&path).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-    Arc::new(block_on(MemoryRows::open(path, name, Arc::clone(pool), clock)).unwrap())
+    Ok(Arc::new(block_on(MemoryRows::open(path, name, Arc::clone(pool), clock))?))
 }
 
 fn auto(directory: &tempfile::TempDir) -> DirectorySnapshotter {
@@ -32,7 +32,7 @@ fn auto(directory: &tempfile::TempDir) -> DirectorySnapshotter {
 fn overlayfs_is_chosen_exactly_where_it_works() {
     let directory = tempfile::tempdir().unwrap();
     let pool: Arc<dyn Pool> = Arc::new(ThreadPool::new());
-    let probe = rows(&directory, "probe", &pool);
+    let probe = rows(&directory, "probe", &pool).unwrap();
     let works = block_on(overlayfs_works(&*probe, pool));
     let chosen = auto(&directory);
     assert_eq!(chosen.name(), if works.is_ok() { "overlayfs" } else { "native" });

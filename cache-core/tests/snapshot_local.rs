@@ -73,7 +73,7 @@ fn snapshots_outlive_the_store_that_made_them_and_are_seen_by_another() {
         assert_eq!(block_on(second.snapshotter.mounts("a")).unwrap(), mounts);
         first.commit("base", "a");
         assert_eq!(
-            block_on(first.store.leases.resources(&first.lease)).unwrap(),
+            first.store.resources(first.lease.id()).unwrap(),
             [Resource::Snapshot { snapshotter: name.to_owned(), key: "base".to_owned() }]
         );
         let taken = block_on(second.snapshotter.prepare(&second.lease, "base", None, Labels::new()));
@@ -155,7 +155,7 @@ fn layers_of_overlayfs_are_mounted_from_the_store() {
 fn auto_uses_the_rows_of_the_snapshotter_that_it_picks() {
     let directory = tempfile::tempdir().unwrap();
     let opened = open(directory.path(), "native");
-    let rows = |name: &str| opened.store.snapshots(name) as Arc<dyn SnapshotRows>;
+    let rows = |name: &str| Ok(opened.store.snapshots(name) as Arc<dyn SnapshotRows>);
     let chosen = DirectorySnapshotter::auto(rows, Arc::clone(&opened.pool), Durability::Synced);
     let chosen = block_on(chosen).unwrap();
     let prepared = block_on(chosen.prepare(&opened.lease, "a", None, Labels::new()));

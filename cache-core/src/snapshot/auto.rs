@@ -25,16 +25,16 @@ impl DirectorySnapshotter {
     /// # Errors
     /// As for the one that is chosen.
     pub async fn auto(
-        rows: impl Fn(&str) -> Arc<dyn SnapshotRows> + Send,
+        rows: impl Fn(&str) -> Result<Arc<dyn SnapshotRows>> + Send,
         pool: Arc<dyn Pool>,
         durability: Durability,
     ) -> Result<Self> {
-        let overlay = rows("overlayfs");
+        let overlay = rows("overlayfs")?;
         match overlayfs_works(&*overlay, Arc::clone(&pool)).await {
             Ok(()) => Self::overlayfs(overlay, pool, OverlayfsOptions::default().with_durability(durability)).await,
             Err(reason) => {
                 tracing::debug!(%reason, "overlayfs does not work here, trees are copied");
-                Self::native(rows("native"), pool, NativeOptions::default().with_durability(durability))
+                Self::native(rows("native")?, pool, NativeOptions::default().with_durability(durability))
             }
         }
     }
