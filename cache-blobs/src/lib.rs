@@ -23,6 +23,7 @@ pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
+mod copy;
 #[cfg(target_os = "linux")]
 pub mod differ;
 #[cfg(all(feature = "local", target_os = "linux"))]
@@ -36,6 +37,9 @@ pub mod layout;
 pub mod pack;
 pub mod remote;
 pub mod tar;
+mod verify;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
+pub use copy::{BlobSource, copy_blob};
+pub use verify::{Verified, verify_blob};

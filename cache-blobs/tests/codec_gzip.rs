@@ -81,7 +81,7 @@ fn the_bytes_of_the_default_level_are_these() {
     let recipe = Gzip::new().recipe(None).unwrap();
     assert_eq!(
         recipe.to_label(),
-        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":524288}"#
+        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":524288,"parameters":"member-size"}"#
     );
 }
 

@@ -132,7 +132,7 @@ fn docker_names_are_missing_where_a_codec_forbids_them() {
 
 #[test]
 fn recipes_survive_their_label_and_unknown_ones_are_invalid() {
-    let recipe = Recipe::new("x").with_library("l", "1.2").with_level(-3).with_block(4096);
+    let recipe = Recipe::new("x").with_library("l", "1.2").with_level(-3).with_block(4096).with_parameters("p");
     assert_eq!(Recipe::from_label(&recipe.to_label()).unwrap(), recipe);
     assert_eq!(Recipe::new("uncompressed").to_label(), r#"{"codec":"uncompressed"}"#);
     for label in ["", "{}", "[]", r#"{"codec":"gzip","threads":2}"#, r#"{"codec":1}"#] {

@@ -73,7 +73,7 @@ fn snapshots_outlive_the_store_that_made_them_and_are_seen_by_another() {
         assert_eq!(block_on(second.snapshotter.mounts("a")).unwrap(), mounts);
         first.commit("base", "a");
         assert_eq!(
-            first.store.resources(first.lease.id()).unwrap(),
+            block_on(first.store.leases.resources(&first.lease)).unwrap(),
             [Resource::Snapshot { snapshotter: name.to_owned(), key: "base".to_owned() }]
         );
         let taken = block_on(second.snapshotter.prepare(&second.lease, "base", None, Labels::new()));

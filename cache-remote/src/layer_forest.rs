@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cache_core::{Digest, DigestHasher};
 
-use crate::remote::{Remote, RemoteLayer};
+use cache_blobs::remote::{Remote, RemoteLayer};
 
 /// A chain of blobs, named by its top. Equal chains have equal ids, so a blob on two different parents is two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

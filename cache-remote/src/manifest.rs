@@ -152,9 +152,12 @@ impl CacheManifest {
     pub fn to_json(&self) -> Result<Vec<u8>, Error> {
         let (schema_version, media_type) = (2, self.layout.media_type());
         match self.layout {
-            CacheLayout::ImageManifest => {
-                json::to_vec(&WrittenManifest { schema_version, media_type, config: &self.config, layers: &self.layers })
-            }
+            CacheLayout::ImageManifest => json::to_vec(&WrittenManifest {
+                schema_version,
+                media_type,
+                config: &self.config,
+                layers: &self.layers,
+            }),
             CacheLayout::Index | CacheLayout::DockerList => {
                 let manifests = self.layers.iter().chain([&self.config]).collect();
                 json::to_vec(&WrittenIndex { schema_version, media_type, manifests })

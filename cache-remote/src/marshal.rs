@@ -9,7 +9,7 @@ use cache_core::{Digest, MediaTypeFamily, Timestamp, annotation};
 use crate::chains::{CacheChains, ItemId, ItemResult};
 use crate::config::{CacheConfig, CacheInput, CacheLayer, CacheRecord, CacheResult, LayerAnnotations, NO_PARENT};
 use crate::layer_forest::NodeId;
-use crate::remote::RemoteLayer;
+use cache_blobs::remote::RemoteLayer;
 
 /// Where readers find the descriptors of layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

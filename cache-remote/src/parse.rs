@@ -10,8 +10,8 @@ use crate::chains::{CacheChains, ItemId, ItemResult, RecordId};
 use crate::config::{CacheConfig, ConfigLimits, NO_PARENT};
 use crate::error::{CacheError, CacheWarning, Fault};
 use crate::layer_forest::NodeId;
-use crate::remote::RemoteLayer;
 use crate::settle::{LinkFault, settle};
+use cache_blobs::remote::RemoteLayer;
 
 /// What happens when part of a config is unsound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

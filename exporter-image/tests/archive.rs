@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use cache_core::{Digest, ErrorKind, Layer, MediaType, ThreadPool};
-use exporter_image::output::{ArchiveKind, ArchiveOptions, write_archive, write_archive_file};
+use exporter_image::output::{ArchiveKind, OutputOptions, write_archive, write_archive_file};
 use exporter_image::{ComposeOptions, ComposedImage, Error, ImageLayer, compose_image};
 use pollster::block_on;
 use support::{Blobs, JoinedPool, TWO_CONFIG, epoch, files_of, fixture, plain_layers, poll_at_most};
@@ -18,12 +18,14 @@ fn two() -> (ComposedImage, Blobs) {
     (compose_image(&plain_layers(), &options).unwrap(), Blobs::of_fixture("two.noname.tar"))
 }
 
-fn oci() -> ArchiveOptions {
-    ArchiveOptions::new(ArchiveKind::Oci, epoch())
+const OCI: ArchiveKind = ArchiveKind::Oci;
+
+fn options() -> OutputOptions {
+    OutputOptions::new(epoch())
 }
 
-fn written(image: &ComposedImage, blobs: &Blobs, options: &ArchiveOptions) -> Result<Vec<u8>, Error> {
-    block_on(write_archive(&ThreadPool::new(), image, blobs, options, Vec::new()))
+fn written(image: &ComposedImage, blobs: &Blobs, kind: ArchiveKind) -> Result<Vec<u8>, Error> {
+    block_on(write_archive(&ThreadPool::new(), image, blobs, kind, &options(), Vec::new()))
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
@@ -36,7 +38,7 @@ fn a_layer_of_other_bytes_is_corrupt() {
     let layer = &image.layers[0].descriptor;
     for wrong in [Bytes::from(vec![0; layer.size as usize]), Bytes::from_static(b"short")] {
         blobs.0.insert(layer.digest, wrong);
-        assert_eq!(written(&image, &blobs, &oci()).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(written(&image, &blobs, OCI).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }
 
@@ -44,7 +46,7 @@ fn a_layer_of_other_bytes_is_corrupt() {
 fn a_missing_layer_is_not_found() {
     let (image, mut blobs) = two();
     blobs.0.remove(&image.layers[1].descriptor.digest);
-    assert_eq!(written(&image, &blobs, &oci()).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(written(&image, &blobs, OCI).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -53,8 +55,7 @@ fn equal_layers_are_there_once() {
     let descriptor = blobs.add(MediaType::OCI_LAYER, "the same tar twice");
     let layer = ImageLayer::from(Layer::new(descriptor.clone(), descriptor.digest));
     let image = compose_image(&[layer.clone(), layer], &ComposeOptions::default()).unwrap();
-    let options = ArchiveOptions::new(ArchiveKind::Docker, epoch());
-    let files = files_of(&written(&image, &blobs, &options).unwrap());
+    let files = files_of(&written(&image, &blobs, ArchiveKind::Docker).unwrap());
     assert_eq!(files.len(), 6);
     let path = format!("blobs/sha256/{}", descriptor.digest.hex());
     let manifest = String::from_utf8(files["manifest.json"].to_vec()).unwrap();
@@ -71,7 +72,7 @@ fn every_algorithm_has_its_directory() {
     let blobs = Blobs::from(vec![(descriptor.digest, bytes.clone())]);
     let layer = ImageLayer::from(Layer::new(descriptor.clone(), Digest::of(&bytes)));
     let image = compose_image(&[layer], &ComposeOptions::default()).unwrap();
-    let files = files_of(&written(&image, &blobs, &oci()).unwrap());
+    let files = files_of(&written(&image, &blobs, OCI).unwrap());
     assert_eq!(files[&format!("blobs/sha512/{}", descriptor.digest.hex())], bytes);
 }
 
@@ -98,10 +99,11 @@ impl Write for Full {
 fn a_full_disk_is_no_space_wherever_it_happens() {
     let (image, blobs) = two();
     for room in (0..12_800).step_by(256) {
-        let error = block_on(write_archive(&ThreadPool::new(), &image, &blobs, &oci(), Full(room))).unwrap_err();
+        let error =
+            block_on(write_archive(&ThreadPool::new(), &image, &blobs, OCI, &options(), Full(room))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSpace, "{room}");
     }
-    assert!(block_on(write_archive(&ThreadPool::new(), &image, &blobs, &oci(), Full(12_800))).is_ok());
+    assert!(block_on(write_archive(&ThreadPool::new(), &image, &blobs, OCI, &options(), Full(12_800))).is_ok());
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn a_file_is_written_or_replaced_as_a_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("image.tar");
     let golden = std::fs::read(fixture("two.noname.tar")).unwrap();
-    let write = |blobs: &Blobs| block_on(write_archive_file(&ThreadPool::new(), &image, blobs, &oci(), &path));
+    let write = |blobs: &Blobs| block_on(write_archive_file(&ThreadPool::new(), &image, blobs, OCI, &options(), &path));
     write(&blobs).unwrap();
     assert!(std::fs::read(&path).unwrap() == golden);
     assert!(write(&Blobs::default()).is_err());
@@ -128,7 +130,7 @@ fn a_link_to_a_file_stays_a_link() {
     let (path, link) = (directory.path().join("image.tar"), directory.path().join("link"));
     std::fs::write(&path, "old").unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    block_on(write_archive_file(&ThreadPool::new(), &image, &blobs, &oci(), &link)).unwrap();
+    block_on(write_archive_file(&ThreadPool::new(), &image, &blobs, OCI, &options(), &link)).unwrap();
     assert!(link.symlink_metadata().unwrap().is_symlink());
     assert_eq!(std::fs::read(&path).unwrap().len(), 12_800);
 }
@@ -136,9 +138,9 @@ fn a_link_to_a_file_stays_a_link() {
 #[test]
 fn what_is_no_file_is_streamed_into() {
     let (image, blobs) = two();
-    block_on(write_archive_file(&ThreadPool::new(), &image, &blobs, &oci(), Path::new("/dev/null"))).unwrap();
+    block_on(write_archive_file(&ThreadPool::new(), &image, &blobs, OCI, &options(), Path::new("/dev/null"))).unwrap();
     let missing = Path::new("/nonexistent/image.tar");
-    let error = block_on(write_archive_file(&ThreadPool::new(), &image, &blobs, &oci(), missing)).unwrap_err();
+    let error = block_on(write_archive_file(&ThreadPool::new(), &image, &blobs, OCI, &options(), missing)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
@@ -149,7 +151,7 @@ fn a_dropped_call_leaves_no_file_wherever_it_is_dropped() {
     let path = directory.path().join("image.tar");
     let pool = JoinedPool::default();
     for polls in 0.. {
-        let ended = poll_at_most(polls, write_archive_file(&pool, &image, &blobs, &oci(), &path));
+        let ended = poll_at_most(polls, write_archive_file(&pool, &image, &blobs, OCI, &options(), &path));
         pool.join();
         match ended {
             Some(result) => {

@@ -4,14 +4,17 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::memory::MemoryRemote;
 use cache_core::ports::{
-    Begun, Collector, ContentStore, Expected, ExportTarget, Fetcher, ImageStore, Ingester, Lease, LeaseManager,
-    LeaseOptions, Manager, Progress, ProgressEvent, Provider, Start,
+    Begun, BlobReader, ByteStream, Collector, ContentStore, Expected, ExportTarget, Fetcher, ImageStore, Ingester,
+    Lease, LeaseManager, LeaseOptions, Manager, Progress, ProgressEvent, Provider, Start,
 };
 use cache_core::{Descriptor, Digest, ErrorKind, Labels, Layer, MediaType, Result};
 use exporter_image::{ComposeOptions, ComposedImage, ImageExporter, ImageLayer, compose_image};
@@ -288,6 +291,63 @@ fn progress_is_told_in_buildkits_words() {
     });
 }
 
+/// Blobs that come in many pieces, each after a wait.
+#[derive(Debug)]
+struct Slow(Blobs);
+
+#[derive(Debug)]
+struct SlowBlob(Box<dyn BlobReader>);
+
+#[async_trait]
+impl Provider for Slow {
+    async fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>> {
+        Ok(self.0.open(descriptor).await?.map(|blob| Box::new(SlowBlob(blob)) as Box<dyn BlobReader>))
+    }
+}
+
+#[async_trait]
+impl BlobReader for SlowBlob {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<ByteStream> {
+        let chunks = self.0.read(range).await?.then(|chunk| async {
+            let mut waited = false;
+            std::future::poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            chunk
+        });
+        Ok(chunks.boxed())
+    }
+
+    fn local_file(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+#[test]
+fn a_dropped_export_shows_no_manifest_and_tells_that_it_was_cancelled() {
+    let (image, blobs) = two();
+    let blobs = Slow(blobs);
+    for polls in 0.. {
+        let target = Recording::new();
+        let events = Arc::new(Events::default());
+        let exporter = ImageExporter::new(target.clone()).with_progress(events.clone());
+        let ended = support::poll_at_most(polls, exporter.export(&image, &blobs, &[]));
+        if ended.is_some() {
+            assert!(polls > 3, "it waited for each chunk");
+            return;
+        }
+        assert!(!block_on(target.has(image.digest())));
+        let cancelled = ["start exporting layers", "cancelled exporting layers"];
+        assert_eq!(events.lines(), if polls == 0 { &[][..] } else { &cancelled });
+    }
+}
+
 #[test]
 fn everything_public_can_be_shared_and_shown() {
     fn check<T: std::fmt::Debug + Send + Sync>() {}
@@ -299,7 +359,7 @@ fn everything_public_can_be_shared_and_shown() {
     check::<exporter_image::Index>();
     check::<exporter_image::Manifest>();
     check::<exporter_image::ImageName>();
-    check::<exporter_image::output::ArchiveOptions>();
+    check::<exporter_image::output::OutputOptions>();
     check::<exporter_image::source::SourceImage>();
     check::<exporter_image::source::ImageSource>();
     check::<exporter_image::source::LoadOptions>();

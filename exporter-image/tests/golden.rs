@@ -5,7 +5,7 @@ mod support;
 
 use cache_core::{Annotations, MediaTypeFamily, ThreadPool};
 use exporter_image::config::{ConfigPatch, ImageConfig, patch_config};
-use exporter_image::output::{ArchiveKind, ArchiveOptions, Unnamed, index_entries, write_archive};
+use exporter_image::output::{ArchiveKind, OutputOptions, Unnamed, index_entries, write_archive};
 use exporter_image::{
     ComposeOptions, ComposedImage, EmptyLists, ImageLayer, ImageName, Index, JsonLimits, compose_image,
 };
@@ -131,9 +131,10 @@ fn manifests_are_those_that_buildkit_writes() {
 fn archives_are_those_that_buildkit_writes() {
     let pool = ThreadPool::new();
     for case in cases() {
-        let options = ArchiveOptions::new(case.kind, epoch()).with_names(case.names.clone());
+        let options = OutputOptions::new(epoch()).with_names(case.names.clone());
         let blobs = Blobs::of_fixture(case.fixture);
-        let written = pollster::block_on(write_archive(&pool, &case.image(), &blobs, &options, Vec::new())).unwrap();
+        let written =
+            pollster::block_on(write_archive(&pool, &case.image(), &blobs, case.kind, &options, Vec::new())).unwrap();
         for (name, golden) in files(case.fixture) {
             let ours =
                 support::files_of(&written).remove(&name).unwrap_or_else(|| panic!("{name} of {}", case.fixture));

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cache_blobs::layout::{LayoutOptions, OciLayout};
-use cache_core::ports::{NoProgress, Pool};
+use cache_core::ports::Pool;
 use cache_core::{ErrorKind, ThreadPool};
-use exporter_image::output::write_layout;
+use exporter_image::output::{OutputOptions, write_layout};
 use exporter_image::source::{ImageSource, LoadOptions};
 use exporter_image::{ComposeOptions, ComposedImage, ImageName, Result, compose_image};
 use pollster::block_on;
@@ -30,7 +30,7 @@ fn write(directory: &Path, image: &ComposedImage, blobs: &Blobs, names: &[&str])
     let names: Vec<ImageName> = names.iter().map(|name| name.parse().unwrap()).collect();
     block_on(async {
         let layout = OciLayout::create(directory, pool, LayoutOptions::default()).await?;
-        write_layout(&layout, image, blobs, &names, epoch(), Arc::new(NoProgress)).await.map(drop)
+        write_layout(&layout, image, blobs, &OutputOptions::new(epoch()).with_names(names)).await.map(drop)
     })
 }
 

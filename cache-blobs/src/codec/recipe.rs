@@ -23,12 +23,22 @@ pub struct Recipe {
     /// Bytes of tar in a block that is compressed by itself; `None` if the tar is compressed as one stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
+    /// What else the codec chose, in its own words; empty if there is nothing else.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub parameters: String,
 }
 
 impl Recipe {
     /// The recipe of a codec that needs no library, level or blocks.
     pub fn new(codec: impl Into<String>) -> Self {
-        Self { codec: codec.into(), library: String::new(), version: String::new(), level: None, block: None }
+        Self {
+            codec: codec.into(),
+            library: String::new(),
+            version: String::new(),
+            level: None,
+            block: None,
+            parameters: String::new(),
+        }
     }
 
     /// The same by `library` of `version`.
@@ -50,6 +60,13 @@ impl Recipe {
     #[must_use]
     pub fn with_block(mut self, bytes: u64) -> Self {
         self.block = Some(bytes);
+        self
+    }
+
+    /// The same with what else the codec chose.
+    #[must_use]
+    pub fn with_parameters(mut self, parameters: impl Into<String>) -> Self {
+        self.parameters = parameters.into();
         self
     }
 

@@ -72,11 +72,11 @@ impl ImmutableRef {
         let ids = ChainIds::over(entry.parent(), layer)?;
         let own = core.lease(entry.id()).await?;
         let resource = [Resource::Content(layer.descriptor.digest)];
-        own.manager().attach(&own, &resource).await?;
+        core.backends.leases.attach(&own, &resource).await?;
         entry.update(|record| set_first(record, layer, ids)).await?;
         let first = self.layer().unwrap_or_else(|| layer.clone());
         if first.descriptor.digest != layer.descriptor.digest {
-            own.manager().detach(&own, &resource).await?;
+            core.backends.leases.detach(&own, &resource).await?;
         }
         Ok(first)
     }

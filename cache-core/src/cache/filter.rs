@@ -14,10 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// are set. Mirrors: containerd `pkg/filters` and BuildKit `cache/manager.go`, `adaptUsageInfo`.
 ///
 /// ```
-/// # use cache_core::cache::Filter;
-/// let filter: Filter = r#"type==exec.cachemount,description=="npm cache",!=""#.parse().map_err(|_| ()).unwrap_or_default();
-/// assert_eq!(filter.to_string(), "");
-/// assert!("kind==layer,shared".parse::<Filter>().is_ok());
+/// use cache_core::cache::Filter;
+///
+/// let filter: Filter = r#"type==exec.cachemount,description=="npm cache",shared"#.parse()?;
+/// assert!("kind=layer".parse::<Filter>().is_err());
+/// # Ok::<(), cache_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

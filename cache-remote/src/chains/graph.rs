@@ -138,10 +138,6 @@ impl Graph {
         &self.items[item.index()].slots
     }
 
-    pub(crate) fn root(&self, digest: &Digest) -> Option<ItemId> {
-        self.roots.get(&self.digests.find(digest)?).copied()
-    }
-
     /// The records of `digest` that `source` leads to by input `slot` with `selector`.
     pub(crate) fn follow(&self, source: ItemId, digest: &Digest, slot: u32, selector: &str) -> &[ItemId] {
         let way = || {

@@ -10,7 +10,7 @@ use cache_core::{Digest, Timestamp};
 use crate::error::CacheError;
 use crate::layer_forest::{LayerForest, NodeId};
 use crate::output_key::RecordKey;
-use crate::remote::Remote;
+use cache_blobs::remote::Remote;
 pub(crate) use graph::{Graph, ItemId};
 
 /// Tells builders apart, so that a record of one is not taken for that of another.

@@ -37,6 +37,18 @@ impl Failure {
         Self::Work { what: what.into(), source: Some(source.into()) }
     }
 
+    /// The failure and its causes in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// Prints the failure with its causes, and gives the exit code.
     #[expect(clippy::print_stderr, reason = "this is how a command-line tool tells its failure")]
     pub(crate) fn report(&self) -> ExitCode {
@@ -68,7 +80,14 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Error for Failure {}
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Work { source, .. } => source.as_deref().map(|source| source as &(dyn Error + 'static)),
+            Self::Usage(_) | Self::Found => None,
+        }
+    }
+}
 
 impl From<cache_core::Error> for Failure {
     fn from(error: cache_core::Error) -> Self {

@@ -18,11 +18,11 @@ struct Report {
 
 pub(crate) fn run(arguments: &Fsck) -> Result<(), Failure> {
     let store = session::open(&arguments.store)?;
-    let repair = if arguments.repair { Repair::ForgetLost } else { Repair::ReportOnly };
-    let checked = block_on(store.local.check(Depth::Contents, repair))?;
+    let repair = if arguments.repair { Repair::Forget } else { Repair::Report };
+    let checked = block_on(store.local.check(Depth::Bytes, repair))?;
     let report = Report {
-        damage: checked.damage.iter().map(ToString::to_string).collect(),
-        garbage: checked.garbage.iter().map(ToString::to_string).collect(),
+        damage: checked.damage.iter().map(|damage| format!("{damage:?}")).collect(),
+        garbage: checked.garbage.iter().map(|garbage| format!("{garbage:?}")).collect(),
         repaired: arguments.repair,
     };
     Format::of(arguments.json).print(&report, |report| {

@@ -1,2 +1,57 @@
-//! The layercache tool.
-fn main() {}
+//! The layercache tool: the crates over one directory, without a daemon. docs/cli.md has its arguments and JSON.
+
+mod apply;
+mod args;
+mod base;
+mod build;
+mod cache;
+mod cache_export;
+mod cache_lookup;
+mod checkout;
+mod diff;
+mod du;
+mod failure;
+mod fsck;
+mod image;
+mod image_output;
+mod images;
+mod metadata_file;
+mod output;
+mod progress;
+mod prune;
+mod session;
+mod spec;
+mod step;
+mod step_index;
+mod upperdir_marks;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Build(arguments) => build::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
+        Command::Apply(arguments) => apply::run(arguments),
+        Command::Convert(_) => Err(Failure::usage("convert is not built yet")),
+        Command::Verify(_) => Err(Failure::usage("verify is not built yet")),
+        Command::Cache(command) => cache::run(command),
+        Command::Image(command) => image::run(command),
+        Command::Du(arguments) => du::run(arguments),
+        Command::Prune(arguments) => prune::run(arguments),
+        Command::Images(arguments) => images::run(arguments),
+        Command::Fsck(arguments) => fsck::run(arguments),
+        Command::Step(step) => Err(step::become_shell(&step.command)),
+    }
+}

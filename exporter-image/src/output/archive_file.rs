@@ -4,10 +4,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cache_blobs::pack::PipeReader;
 use cache_core::ports::{Pool, Provider};
 
-use super::archive::{ArchiveOptions, Message, stream_archive, write_entries};
-use super::pump::Outlet;
+use super::archive::ArchiveKind;
+use super::entries::{Entry, entries};
+use super::options::OutputOptions;
+use super::stream::{run_on_pool, write_entries};
 use crate::compose::ComposedImage;
 use crate::error::Result;
 
@@ -23,14 +26,16 @@ pub async fn write_archive_file(
     pool: &dyn Pool,
     image: &ComposedImage,
     provider: &dyn Provider,
-    options: &ArchiveOptions,
+    kind: ArchiveKind,
+    options: &OutputOptions,
     path: &Path,
 ) -> Result<()> {
+    let entries = entries(image, kind, options)?;
     let path = path.to_owned();
-    stream_archive(pool, image, provider, options, move |outlet| write_file(outlet, &path)).await
+    run_on_pool(pool, entries, provider, options, move |entries, layers| write_file(entries, layers, &path)).await
 }
 
-fn write_file(outlet: Outlet<Message>, path: &Path) -> Result<()> {
+fn write_file(entries: Vec<(String, Entry)>, layers: PipeReader, path: &Path) -> Result<()> {
     // A link stays one: the file that it leads to is replaced.
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let failed = |operation| {
@@ -39,10 +44,10 @@ fn write_file(outlet: Outlet<Message>, path: &Path) -> Result<()> {
     };
     if std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
         let sink = File::options().write(true).open(&path).map_err(failed("open archive"))?;
-        return write_entries(outlet, sink).map(drop);
+        return write_entries(entries, layers, sink).map(drop);
     }
     let (partial, file) = Partial::create(&path).map_err(failed("create archive"))?;
-    let file = write_entries(outlet, file)?;
+    let file = write_entries(entries, layers, file)?;
     file.sync_all().map_err(failed("sync archive"))?;
     partial.rename_to(&path).map_err(failed("rename archive"))?;
     Ok(())

@@ -22,11 +22,11 @@ pub(crate) struct DockerImage {
 
 /// The bytes of `manifest.json` for one image whose blobs are in the archive as in a layout.
 pub(crate) fn docker_manifest(image: &ComposedImage, names: &[ImageName]) -> Result<Vec<u8>> {
-    let layers: Vec<_> = image.layers.iter().map(|layer| super::archive::blob_path(&layer.descriptor.digest)).collect();
+    let layers: Vec<_> = image.layers.iter().map(|layer| super::entries::blob_path(&layer.descriptor.digest)).collect();
     // Docker refuses a name with a digest here.
     let tags: Vec<_> = names.iter().filter(|name| name.digest().is_none()).map(ImageName::familiar).collect();
     let item = DockerImage {
-        config: super::archive::blob_path(&image.config.descriptor.digest),
+        config: super::entries::blob_path(&image.config.descriptor.digest),
         repo_tags: (!tags.is_empty()).then_some(tags),
         layers: (!layers.is_empty()).then_some(layers),
     };

@@ -66,7 +66,8 @@ impl Codec for Gzip {
         Ok(Recipe::new(Compression::Gzip.name())
             .with_library("libdeflate", sample::version(level)?)
             .with_level(level)
-            .with_block(BLOCK_BYTES as u64))
+            .with_block(BLOCK_BYTES as u64)
+            .with_parameters("member-size"))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {

@@ -68,7 +68,8 @@ impl Codec for Zstd {
         Ok(Recipe::new(Compression::Zstd.name())
             .with_library("zstd", zstd_safe::version_string())
             .with_level(self.resolve(level)?)
-            .with_block(BLOCK_BYTES as u64))
+            .with_block(BLOCK_BYTES as u64)
+            .with_parameters(format!("window-log={WINDOW_LOG},checksum")))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
