@@ -26,10 +26,10 @@ pub mod content;
 mod copy;
 #[cfg(target_os = "linux")]
 pub mod differ;
-#[cfg(all(feature = "local", target_os = "linux"))]
-pub mod embedded;
 #[cfg(target_os = "linux")]
 mod directory_names;
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub mod embedded;
 mod failure;
 pub mod layer;
 #[cfg(unix)]
