@@ -13,7 +13,7 @@ pub mod flight;
 pub mod json;
 mod labels;
 mod layer;
-#[cfg(all(feature = "local", unix))]
+#[cfg(all(feature = "local", target_os = "linux"))]
 pub mod local;
 mod media_type;
 pub mod memory;

@@ -1,11 +1,12 @@
 //! The embedded store keeps the contracts of the ports that it implements.
-#![cfg(all(feature = "local", unix))]
+#![cfg(all(feature = "local", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
 
 use cache_core::ThreadPool;
 use cache_core::conformance::collector::CollectorSubject;
+use cache_core::conformance::content::ContentSubject;
 use cache_core::conformance::export::ExportSubject;
 use cache_core::conformance::image::ImageSubject;
 use cache_core::conformance::lease::LeaseSubject;
@@ -25,6 +26,17 @@ fn local() -> (Local, SuiteClock, TempDir) {
     let directory = TempDir::new().unwrap();
     let clock = Arc::new(ManualClock::default());
     (open(&directory, clock.clone()), SuiteClock::Manual(clock), directory)
+}
+
+mod content {
+    use super::*;
+
+    fn subject() -> ContentSubject {
+        let (local, clock, directory) = local();
+        ContentSubject::new(local.content, local.leases, clock).keeping(directory)
+    }
+
+    cache_core::content_conformance!(subject);
 }
 
 mod leases {

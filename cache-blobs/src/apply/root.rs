@@ -30,13 +30,12 @@ impl<'a> Root<'a> {
         if self.ask_kernel.get() {
             match self.kernel(path) {
                 Ok(found) => return Ok(Some(found)),
-                Err(Errno::NOENT) if matches!(missing, Missing::Keep) => return Ok(None),
                 Err(Errno::NOTDIR) => {
                     return Err(Error::invalid(path, Problem::ParentNotDirectory));
                 }
                 Err(Errno::NOSYS | Errno::PERM) => self.ask_kernel.set(false),
-                // The walk makes what is missing, follows more links than the kernel, takes longer paths, and does
-                // not care about renames.
+                // The walk makes what is missing and can step back out of it, follows more links than the kernel, takes
+                // longer paths, and does not care about renames.
                 Err(Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG | Errno::AGAIN) => {}
                 Err(error) => return Err(Error::io(Operation::Resolve, path, error)),
             }

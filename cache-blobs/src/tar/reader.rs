@@ -1,23 +1,21 @@
 //! The strict reader.
 
-use std::fmt::Debug;
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::block::{self, Block};
 use super::body::{Body, padding};
 use super::decode::{DecodeError, Extended, decode, parse_records};
 use super::source::Source;
-use super::{Error, Header, Kind, Limit, Place, Problem, ReadLimits, number, pax, sparse};
-use crate::content::{Content, Extent};
+use super::{Entry, Error, Header, Kind, Limit, Place, Problem, ReadLimits, number, pax, sparse};
 
 /// Reads an archive entry by entry.
 ///
 /// After an error every further call gives the same error.
 #[derive(Debug)]
 pub struct Reader<R> {
-    source: Source<R>,
+    pub(super) source: Source<R>,
     limits: ReadLimits,
-    body: Body,
+    pub(super) body: Body,
     state: State,
 }
 
@@ -37,7 +35,12 @@ impl<R: Read> Reader<R> {
     /// Reads from `inner` under other limits.
     pub fn with_limits(inner: R, limits: ReadLimits) -> Self {
         let source = Source { inner, offset: 0 };
-        Self { source, limits, body: Body::default(), state: State::Entries }
+        Self {
+            source,
+            limits,
+            body: Body::default(),
+            state: State::Entries,
+        }
     }
 
     /// The next entry, or `None` after the last. What was not read of the entry before is skipped.
@@ -53,7 +56,7 @@ impl<R: Read> Reader<R> {
             State::Failed(error) => return Err(error.clone()),
         }
         match self.advance() {
-            Ok(Some(header)) => Ok(Some(Entry { reader: self, header })),
+            Ok(Some(header)) => Ok(Some(Entry::new(self, header))),
             Ok(None) => {
                 self.state = State::Ended;
                 Ok(None)
@@ -92,7 +95,7 @@ impl<R: Read> Reader<R> {
         self.source.inner
     }
 
-    fn fail(&mut self, error: Error) -> Error {
+    pub(super) fn fail(&mut self, error: Error) -> Error {
         self.state = State::Failed(error.clone());
         error
     }
@@ -118,12 +121,20 @@ impl<R: Read> Reader<R> {
                     check_global(&self.records(&bytes, &place)?, &place)?;
                 }
                 b'L' => {
-                    in_order(!extended.has_records && extended.long_path.is_none(), &place)?;
-                    extended.long_path = Some(self.long_name(&block, &mut extended.bytes, &place)?);
+                    in_order(
+                        !extended.has_records && extended.long_path.is_none(),
+                        &place,
+                    )?;
+                    extended.long_path =
+                        Some(self.long_name(&block, &mut extended.bytes, &place)?);
                 }
                 b'K' => {
-                    in_order(!extended.has_records && extended.long_link.is_none(), &place)?;
-                    extended.long_link = Some(self.long_name(&block, &mut extended.bytes, &place)?);
+                    in_order(
+                        !extended.has_records && extended.long_link.is_none(),
+                        &place,
+                    )?;
+                    extended.long_link =
+                        Some(self.long_name(&block, &mut extended.bytes, &place)?);
                 }
                 _ => return self.main(&block, &extended, place).map(Some),
             }
@@ -135,7 +146,11 @@ impl<R: Read> Reader<R> {
         let block = match self.source.block()? {
             Some(block) if !block.is_zero() => block,
             None => {
-                return if extended.is_empty() { Ok(None) } else { Err(malformed(place, Problem::Truncated)) };
+                return if extended.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(malformed(place, Problem::Truncated))
+                };
             }
             Some(_) => {
                 in_order(extended.is_empty(), place)?;
@@ -145,15 +160,29 @@ impl<R: Read> Reader<R> {
                 };
             }
         };
-        if block.checksum_matches() { Ok(Some(block)) } else { Err(malformed(place, Problem::Checksum)) }
+        if block.checksum_matches() {
+            Ok(Some(block))
+        } else {
+            Err(malformed(place, Problem::Checksum))
+        }
     }
 
     /// The contents of an extended header or long name, within the limit for one entry.
-    fn extended_bytes(&mut self, block: &Block, extended: &Extended, place: &Place) -> Result<Vec<u8>, Error> {
-        let size = number::parse_unsigned(block.field(block::SIZE)).ok_or_else(|| malformed(place, Problem::Number))?;
+    fn extended_bytes(
+        &mut self,
+        block: &Block,
+        extended: &Extended,
+        place: &Place,
+    ) -> Result<Vec<u8>, Error> {
+        let size = number::parse_unsigned(block.field(block::SIZE))
+            .ok_or_else(|| malformed(place, Problem::Number))?;
         let maximum = self.limits.header_bytes;
         if size > maximum.saturating_sub(extended.bytes) {
-            return Err(Error::LimitExceeded { place: place.clone(), limit: Limit::HeaderBytes, maximum });
+            return Err(Error::LimitExceeded {
+                place: place.clone(),
+                limit: Limit::HeaderBytes,
+                maximum,
+            });
         }
         let bytes = self.source.bytes(size)?;
         self.source.skip(padding(size))?;
@@ -162,31 +191,57 @@ impl<R: Read> Reader<R> {
 
     fn records(&self, bytes: &[u8], place: &Place) -> Result<Extended, Error> {
         let maximum = self.limits.records;
-        parse_records(bytes, maximum).map_err(|problem| malformed(place, problem))?.ok_or_else(|| {
-            Error::LimitExceeded { place: place.clone(), limit: Limit::Records, maximum: maximum as u64 }
-        })
+        parse_records(bytes, maximum)
+            .map_err(|problem| malformed(place, problem))?
+            .ok_or_else(|| Error::LimitExceeded {
+                place: place.clone(),
+                limit: Limit::Records,
+                maximum: maximum as u64,
+            })
     }
 
-    fn long_name(&mut self, block: &Block, total: &mut u64, place: &Place) -> Result<Vec<u8>, Error> {
-        let before = Extended { bytes: *total, ..Extended::default() };
+    fn long_name(
+        &mut self,
+        block: &Block,
+        total: &mut u64,
+        place: &Place,
+    ) -> Result<Vec<u8>, Error> {
+        let before = Extended {
+            bytes: *total,
+            ..Extended::default()
+        };
         let mut name = self.extended_bytes(block, &before, place)?;
         *total += name.len() as u64;
         while name.last() == Some(&0) {
             name.pop();
         }
-        if name.contains(&0) { Err(malformed(place, Problem::NulInName)) } else { Ok(name) }
+        if name.contains(&0) {
+            Err(malformed(place, Problem::NulInName))
+        } else {
+            Ok(name)
+        }
     }
 
     /// Decodes a main header and sets up its contents.
-    fn main(&mut self, block: &Block, extended: &Extended, mut place: Place) -> Result<Header, Error> {
+    fn main(
+        &mut self,
+        block: &Block,
+        extended: &Extended,
+        mut place: Place,
+    ) -> Result<Header, Error> {
         let mut header = decode(block, extended).map_err(|error| match error {
             DecodeError::Problem(problem) => malformed(&place, problem),
-            DecodeError::Unsupported(type_flag) => Error::Unsupported { place: place.clone(), type_flag },
+            DecodeError::Unsupported(type_flag) => Error::Unsupported {
+                place: place.clone(),
+                type_flag,
+            },
         })?;
         let mut body = Body::new(header.size);
         if header.kind == Kind::File {
             let maximum = self.limits.sparse_pieces;
-            if let Some(found) = sparse::find(&mut self.source, block, extended, header.size, maximum)? {
+            if let Some(found) =
+                sparse::find(&mut self.source, block, extended, header.size, maximum)?
+            {
                 header.size = found.map.real_size;
                 header.path = found.path.unwrap_or(header.path);
                 body = body.with_map(found.map, found.map_bytes);
@@ -195,7 +250,11 @@ impl<R: Read> Reader<R> {
         place.path = Some(header.path.clone());
         let maximum = self.limits.path_bytes;
         if header.path.len() > maximum || header.link.len() > maximum {
-            return Err(Error::LimitExceeded { place, limit: Limit::PathBytes, maximum: maximum as u64 });
+            return Err(Error::LimitExceeded {
+                place,
+                limit: Limit::PathBytes,
+                maximum: maximum as u64,
+            });
         }
         self.body = body;
         Ok(header)
@@ -217,77 +276,26 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// One entry of an archive; its contents are read through [`Read`] or as [`Content`].
-#[derive(Debug)]
-pub struct Entry<'a, R> {
-    reader: &'a mut Reader<R>,
-    header: Header,
-}
-
-impl<R: Read> Entry<'_, R> {
-    /// What the archive says of the entry.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// Takes the header out, for those who do not want the contents.
-    #[must_use]
-    pub fn into_header(self) -> Header {
-        self.header
-    }
-
-    /// The next run of contents; a hole of a sparse file costs no reading.
-    ///
-    /// # Errors
-    /// [`Error::Read`], and [`Error::Malformed`] when the archive ends too early.
-    pub fn next_extent(&mut self, buffer: &mut [u8]) -> Result<Extent, Error> {
-        let reader = &mut *self.reader;
-        reader.body.next_extent(&mut reader.source, buffer).map_err(|mut error| {
-            if let Error::Read { place, .. } | Error::Malformed { place, .. } = &mut error {
-                place.path = Some(self.header.path.clone());
-            }
-            reader.fail(error)
-        })
-    }
-}
-
-impl<R: Read + Debug + Send> Content for Entry<'_, R> {
-    fn next_extent(&mut self, buffer: &mut [u8]) -> io::Result<Extent> {
-        Entry::next_extent(self, buffer).map_err(into_io)
-    }
-}
-
-impl<R: Read> Read for Entry<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let reader = &mut *self.reader;
-        reader.body.read(&mut reader.source, buffer).map_err(|error| into_io(reader.fail(error)))
-    }
-}
-
-/// Keeps the kind of the reader's own errors and calls the others invalid data.
-fn into_io(error: Error) -> io::Error {
-    let kind = match &error {
-        Error::Read { source, .. } => source.kind(),
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
-}
-
 fn malformed(place: &Place, problem: Problem) -> Error {
-    Error::Malformed { place: place.clone(), problem }
+    Error::Malformed {
+        place: place.clone(),
+        problem,
+    }
 }
 
 fn in_order(holds: bool, place: &Place) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(malformed(place, Problem::HeaderOrder)) }
+    if holds {
+        Ok(())
+    } else {
+        Err(malformed(place, Problem::HeaderOrder))
+    }
 }
 
 /// Global headers are ignored, as containerd does, so one that would matter to another program is refused.
 fn check_global(global: &Extended, place: &Place) -> Result<(), Error> {
-    let matters = |key: &[u8]| matches!(key, pax::PATH | pax::LINK | pax::SIZE) || key.starts_with(pax::SPARSE_PREFIX);
+    let matters = |key: &[u8]| {
+        matches!(key, pax::PATH | pax::LINK | pax::SIZE) || key.starts_with(pax::SPARSE_PREFIX)
+    };
     if global.records.keys().any(|key| matters(key)) || !global.sparse_numbers.is_empty() {
         return Err(malformed(place, Problem::GlobalRecord));
     }

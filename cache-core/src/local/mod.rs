@@ -40,8 +40,8 @@
 //!
 //! # Limits
 //!
-//! Network file systems are refused: their locks and shared memory do not reach other machines. SQLite must be 3.51.3 or later. A
-//! process that forks without executing another program shares its locks with the child.
+//! Linux only. Network file systems are refused: their locks and shared memory do not reach other machines. SQLite must be 3.51.3
+//! or later. A process that forks without executing another program shares its locks with the child.
 
 mod begin;
 mod blobs;
@@ -73,9 +73,7 @@ mod reader;
 mod records;
 mod resources;
 mod schema;
-#[cfg(target_os = "linux")]
 mod snapshot_rows;
-#[cfg(target_os = "linux")]
 mod snapshots;
 mod sql;
 mod store;
@@ -97,6 +95,5 @@ pub use lease_manager::LocalLeases;
 pub use locks::LocalLocks;
 pub use metadata_store::LocalMetadata;
 pub use named_locks::NamedLock;
-#[cfg(target_os = "linux")]
 pub use snapshot_rows::LocalSnapshots;
 pub use store::{Store, StoreOptions};

@@ -180,7 +180,7 @@ fn report(cache: &ImportedCache) -> Report {
         };
         RecordReport {
             digest: record.digest.get(),
-            inputs: record.inputs.iter().map(|slot| slot.iter().flatten().map(input).collect()).collect(),
+            inputs: record.inputs.iter().map(|slot| slot.iter().map(input).collect()).collect(),
             layers: result.as_ref().map(digests),
             created_at: result.as_ref().map(|result| result.created_at),
         }
