@@ -351,8 +351,7 @@ fn a_dangling_link_is_filled_below_the_root() {
 #[test]
 fn a_hard_link_may_step_back_out_of_what_is_not_there() {
     each(|jail| {
-        jail.unpack(&[file("c", "x"), hard_link("a", "missing/../c")])
-            .unwrap();
+        jail.unpack(&[file("c", "x"), hard_link("a", "missing/../c")]).unwrap();
         assert!(jail.is_same_file("a", "c"));
         assert!(!jail.exists("missing"));
     });
