@@ -9,6 +9,7 @@
 //! DIR/owners/<id>.lock             one per opening, locked while its process lives
 //! DIR/owners/<id>/                 that opening's scratch: trees that are not yet, and files that are no longer
 //! DIR/locks/<sha256 of the name>   one per named lock that is held
+//! DIR/reserve                      a mebibyte for the day when the disk is full
 //! DIR/writer.lock                  the gate
 //! DIR/cache.db                     SQLite, in WAL mode: everything but bytes
 //! ```
@@ -37,6 +38,9 @@
 //!
 //! Transactions about what dies with the process anyway (its temporary leases, ingests that begin) are not synced, only ordered:
 //! SQLite writes one log, and syncing it for a later transaction takes them along.
+//!
+//! Deleting rows is writing to SQLite's log. So that a full store can be pruned, changes that free something may spend the reserve,
+//! and a collection that is too large for it goes in small steps.
 //!
 //! # Limits
 //!
@@ -71,6 +75,7 @@ mod named_locks;
 mod owner;
 mod reader;
 mod records;
+mod reserve;
 mod resources;
 mod schema;
 mod snapshot_rows;
