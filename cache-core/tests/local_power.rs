@@ -1,4 +1,6 @@
 //! The local store when the power goes, or a step fails.
+#![cfg(all(target_os = "linux", feature = "local"))]
+#![allow(clippy::panic, missing_docs)]
 
 mod local_support;
 
@@ -16,7 +18,9 @@ use cache_core::ports::{
 use cache_core::snapshot::NewSnapshot;
 use cache_core::{Algorithm, Descriptor, Digest, DigestHasher, Error, ErrorKind, Labels, MediaType, Result};
 use local_support::power::PowerCuts;
-use local_support::{HandClock, assert_clean_after_collection, assert_sound, bytes, commit, label, lease};
+use local_support::{
+    HandClock, assert_clean_after_collection, assert_sound, bytes, commit, directory_in_memory, label, lease,
+};
 
 /// What the store has promised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,12 +163,6 @@ fn scenario(store: &Arc<Store>, promises: &Promises) -> Result<()> {
     Ok(())
 }
 
-/// Memory, if the system has some for us: what is tested is the order of steps, not the disk.
-fn directory() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a directory")
-}
-
 fn options(faults: Arc<dyn Faults>) -> StoreOptions {
     StoreOptions::new(HandClock::new()).with_faults(faults)
 }
@@ -175,7 +173,7 @@ fn open_without_faults(directory: &Path) -> Result<Arc<Store>> {
 
 #[test]
 fn a_power_cut_between_any_two_steps_breaks_no_promise() {
-    let directory = directory();
+    let directory = directory_in_memory();
     let (root, attic) = (directory.path().join("store"), directory.path().join("attic"));
     fs::create_dir(&attic).expect("a directory");
     fs::create_dir(&root).expect("a directory");
@@ -222,7 +220,7 @@ impl Faults for FailAt {
 
 fn fail_every_step(errno: i32, kind: ErrorKind) {
     for at in 1.. {
-        let directory = directory();
+        let directory = directory_in_memory();
         let root: PathBuf = directory.path().join("store");
         let faults = Arc::new(FailAt { at, errno, steps: AtomicU64::new(0), failed: Mutex::default() });
         let promises = Promises::default();

@@ -18,7 +18,10 @@ const STEPS: [(&str, &str); 4] = [
     ),
     ("rights", "chown 1000:2000 etc/one; setcap cap_net_raw+ep usr/bin/ls; mknod usr/null c 1 3; chmod 1777 usr/share"),
     ("delete", "rm -r etc/gone usr/share/deep/er; rm usr/link"),
-    ("replace", "rm -r usr/share/deep; mkdir usr/share/deep; echo new > usr/share/deep/new; ln -s new usr/share/deep/link"),
+    (
+        "replace",
+        "rm -r usr/share/deep; mkdir usr/share/deep; echo new > usr/share/deep/new; ln -s new usr/share/deep/link",
+    ),
 ];
 
 fn build(store: &Path, layout: &Path, compression: &str) -> serde_json::Value {
@@ -58,7 +61,12 @@ fn skopeo_inspects_and_copies_the_image_and_umoci_unpacks_the_tree_that_the_comm
         assert_eq!(inspected["Layers"].as_array().unwrap().len(), STEPS.len());
 
         let copy = work.path().join(format!("copy-{compression}"));
-        succeed(Command::new("skopeo").args(["--insecure-policy", "copy", &source, &format!("oci:{}:copied", copy.display())]));
+        succeed(Command::new("skopeo").args([
+            "--insecure-policy",
+            "copy",
+            &source,
+            &format!("oci:{}:copied", copy.display()),
+        ]));
 
         // umoci 0.4.7 reads no zstd.
         if compression == "zstd" {

@@ -31,6 +31,8 @@ mod require;
 mod sample;
 #[macro_use]
 mod suite;
+#[cfg(target_os = "linux")]
+mod tree;
 
 pub mod collector;
 pub mod content;
@@ -41,6 +43,8 @@ pub mod image;
 pub mod lease;
 pub mod lock;
 pub mod metadata;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
 
 pub use check::{Check, Outcome, Unmet, Violation};
 pub use clock::SuiteClock;

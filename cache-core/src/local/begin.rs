@@ -114,7 +114,7 @@ impl Store {
         if !flock::try_lock(file.file(), FlockOperation::NonBlockingLockExclusive, file.path())? {
             return Err(Error::new(ErrorKind::Busy, "abort ingest", key.escape_debug()));
         }
-        gate.write(Durability::Ordered, |transaction, _| forget(transaction, key))?;
+        gate.free(Durability::Ordered, |transaction, _| forget(transaction, key))?;
         let removed = self.disk.remove(gate.names(), file.path());
         flock::unlock(file.file());
         removed.map(|_| true)

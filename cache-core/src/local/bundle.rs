@@ -12,7 +12,6 @@ use crate::local::image_store::LocalImages;
 use crate::local::lease_manager::LocalLeases;
 use crate::local::locks::LocalLocks;
 use crate::local::metadata_store::LocalMetadata;
-#[cfg(target_os = "linux")]
 use crate::local::snapshot_rows::LocalSnapshots;
 use crate::local::store::{Store, StoreOptions};
 use crate::ports::{Pool, PoolExt};
@@ -64,7 +63,6 @@ impl Local {
     }
 
     /// The rows of the snapshots of `snapshotter`, for a [`DirectorySnapshotter`](crate::snapshot::DirectorySnapshotter).
-    #[cfg(target_os = "linux")]
     pub fn snapshots(&self, snapshotter: impl Into<String>) -> Arc<LocalSnapshots> {
         Arc::new(LocalSnapshots::new(Arc::clone(&self.engine), Arc::clone(&self.leases), snapshotter.into()))
     }

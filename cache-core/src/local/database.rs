@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::local::durable::{Disk, Step};
 use crate::local::flock;
 use crate::local::layout::Layout;
+use crate::local::reserve::Reserve;
 use crate::local::schema;
 use crate::local::sql::SqlContext;
 
@@ -47,6 +48,7 @@ pub(super) struct Database {
     path: PathBuf,
     gate_path: PathBuf,
     disk: Disk,
+    reserve: Reserve,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
 }
@@ -64,6 +66,7 @@ pub(super) struct Gate<'a> {
     writer: MutexGuard<'a, Writer>,
     names: Names,
     disk: &'a Disk,
+    reserve: &'a Reserve,
 }
 
 impl Database {
@@ -84,7 +87,8 @@ impl Database {
         let connection = open_writer(&path, layout.root(), &disk);
         flock::unlock(&lock);
         let writer = Writer { connection: connection?, lock, durability: Durability::Synced };
-        Ok(Self { path, gate_path, disk, writer: Mutex::new(writer), readers: Mutex::default() })
+        let reserve = Reserve::new(layout.reserve(), disk.clone());
+        Ok(Self { path, gate_path, disk, reserve, writer: Mutex::new(writer), readers: Mutex::default() })
     }
 
     /// Waits until nobody else changes the store.
@@ -92,7 +96,7 @@ impl Database {
         // A panic between two statements was rolled back when the transaction was dropped.
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         flock::lock(&writer.lock, FlockOperation::LockExclusive, &self.gate_path)?;
-        Ok(Gate { writer, names: Names(()), disk: &self.disk })
+        Ok(Gate { writer, names: Names(()), disk: &self.disk, reserve: &self.reserve })
     }
 
     /// Changes the database alone.
@@ -102,6 +106,15 @@ impl Database {
         change: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
         self.gate()?.write(durability, |transaction, _| change(transaction))
+    }
+
+    /// Changes the database alone, also on a full disk, to free something.
+    pub(super) fn free<T>(
+        &self,
+        durability: Durability,
+        mut change: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.gate()?.free(durability, |transaction, _| change(transaction))
     }
 
     /// Looks at one state of the database, while others change it.
@@ -151,6 +164,30 @@ impl Gate<'_> {
             .map_err(|error| Error::io("commit transaction", "cache.db", error))?;
         transaction.commit().doing("commit transaction")?;
         Ok(outcome)
+    }
+
+    /// The same for changes that free something. On a full disk they take the reserve and are tried again.
+    pub(super) fn free<T>(
+        &mut self,
+        durability: Durability,
+        mut change: impl FnMut(&Transaction<'_>, &Names) -> Result<T>,
+    ) -> Result<T> {
+        match self.write(durability, &mut change) {
+            Err(error) if error.kind() == ErrorKind::NoSpace && self.release_reserve()? => {
+                self.write(durability, change)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Gives the reserve for a full disk free; whether there was one.
+    pub(super) fn release_reserve(&self) -> Result<bool> {
+        self.reserve.release(&self.names)
+    }
+
+    /// Takes the reserve for a full disk, if there is room for it.
+    pub(super) fn fill_reserve(&self) {
+        self.reserve.fill(&self.names);
     }
 
     /// Looks at the state that the gate keeps as it is.

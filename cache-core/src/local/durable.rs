@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::local::database::Names;
+use crate::snapshot;
 
 /// A step that the store is about to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,37 +119,15 @@ impl Disk {
 
     /// Removes a file or a whole tree that no other process looks at. It may stay in part if that fails.
     pub(super) fn remove_tree(&self, path: &Path) -> Result<()> {
-        let removed = self.before(Step::Remove(path)).and_then(|()| {
-            if !fs::symlink_metadata(path)?.is_dir() {
-                return fs::remove_file(path);
-            }
-            match fs::remove_dir_all(path) {
-                // Layers hold directories that their owner may not write to.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    open_up(path)?;
-                    fs::remove_dir_all(path)
-                }
-                outcome => outcome,
-            }
-        });
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove tree", path.display(), error))
-            }
-            _ => Ok(()),
+        let failed = |error| Error::io("remove", path.display(), error);
+        self.before(Step::Remove(path)).map_err(failed)?;
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => snapshot::remove_tree(path),
+            Ok(_) => fs::remove_file(path).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
         }
     }
-}
-
-fn open_up(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// A file of the store that is written through [`Disk`].

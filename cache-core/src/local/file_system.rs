@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
-#[cfg(target_os = "linux")]
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How a file system treats the locks and the shared memory that the store is built on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +41,6 @@ pub fn file_system_class(f_type: u64) -> FileSystemClass {
 
 /// Refuses to put a store at `path` if it lies on a network file system. What does not exist yet lies where its nearest
 /// ancestor does.
-#[cfg(target_os = "linux")]
 pub(super) fn check(path: &Path) -> Result<()> {
     use std::io;
 
@@ -69,10 +66,4 @@ pub(super) fn check(path: &Path) -> Result<()> {
         FileSystemClass::Network(name) => Err(Error::new(ErrorKind::Unsupported, "open store", path.display())
             .with_source(format!("{name} is a network file system, where locks and shared memory do not protect"))),
     }
-}
-
-/// Elsewhere the store trusts its embedder.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn check(_: &Path) -> Result<()> {
-    Ok(())
 }

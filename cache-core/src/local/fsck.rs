@@ -196,7 +196,7 @@ impl Store {
     }
 
     fn forget_damaged(&self, damage: &[Damage]) -> Result<()> {
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.free(Durability::Synced, |transaction| {
             for damage in damage {
                 if let Damage::LostBlob(digest) | Damage::WrongLength(digest) | Damage::WrongBytes(digest) = damage {
                     let text = digest.to_string();

@@ -49,7 +49,7 @@ impl Store {
 
     /// Removes the name; whether there was one.
     pub fn delete_image(&self, name: &str) -> Result<bool> {
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.free(Durability::Synced, |transaction| {
             labels::remove_all(transaction, Labelled::Image, name)?;
             let removed = transaction.execute("DELETE FROM images WHERE name = ?1", [name]).doing("delete image")?;
             Ok(removed > 0)

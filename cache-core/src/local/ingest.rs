@@ -154,7 +154,7 @@ impl Ingest {
 
     fn discard(&self) -> Result<()> {
         let mut gate = self.store.gate()?;
-        gate.write(Durability::Ordered, |transaction, _| begin::forget(transaction, &self.status.key))?;
+        gate.free(Durability::Ordered, |transaction, _| begin::forget(transaction, &self.status.key))?;
         self.store.disk.remove(gate.names(), self.file.path()).map(drop)
     }
 }

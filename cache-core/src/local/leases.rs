@@ -97,7 +97,8 @@ impl Store {
     /// # Errors
     /// `Invalid` if the lease is dead.
     pub fn detach(&self, lease: &str, resources: &[Resource]) -> Result<()> {
-        self.change_lease(lease, "detach resources", |transaction| {
+        self.database.free(self.lease_durability(lease)?, |transaction| {
+            alive(self, transaction, lease, "detach resources")?;
             resources.iter().try_for_each(|resource| resources::detach(transaction, lease, resource))
         })
     }
@@ -132,7 +133,7 @@ impl Store {
 
     /// Ends the lease `id`; whether there was a live one.
     pub fn delete_lease(&self, id: &str) -> Result<bool> {
-        self.database.write(self.lease_durability(id)?, |transaction| {
+        self.database.free(self.lease_durability(id)?, |transaction| {
             let was_alive = matches!(life(self, transaction, id)?, Life::Alive(_));
             delete(transaction, id)?;
             Ok(was_alive)

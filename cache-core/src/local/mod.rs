@@ -9,6 +9,7 @@
 //! DIR/owners/<id>.lock             one per opening, locked while its process lives
 //! DIR/owners/<id>/                 that opening's scratch: trees that are not yet, and files that are no longer
 //! DIR/locks/<sha256 of the name>   one per named lock that is held
+//! DIR/reserve                      a mebibyte for the day when the disk is full
 //! DIR/writer.lock                  the gate
 //! DIR/cache.db                     SQLite, in WAL mode: everything but bytes
 //! ```
@@ -38,10 +39,13 @@
 //! Transactions about what dies with the process anyway (its temporary leases, ingests that begin) are not synced, only ordered:
 //! SQLite writes one log, and syncing it for a later transaction takes them along.
 //!
+//! Deleting rows is writing to SQLite's log. So that a full store can be pruned, changes that free something may spend the reserve,
+//! and a collection that is too large for it goes in small steps.
+//!
 //! # Limits
 //!
-//! Network file systems are refused: their locks and shared memory do not reach other machines. SQLite must be 3.51.3 or later. A
-//! process that forks without executing another program shares its locks with the child.
+//! Linux only. Network file systems are refused: their locks and shared memory do not reach other machines. SQLite must be 3.51.3
+//! or later. A process that forks without executing another program shares its locks with the child.
 
 mod begin;
 mod blobs;
@@ -71,11 +75,10 @@ mod named_locks;
 mod owner;
 mod reader;
 mod records;
+mod reserve;
 mod resources;
 mod schema;
-#[cfg(target_os = "linux")]
 mod snapshot_rows;
-#[cfg(target_os = "linux")]
 mod snapshots;
 mod sql;
 mod store;
@@ -97,6 +100,5 @@ pub use lease_manager::LocalLeases;
 pub use locks::LocalLocks;
 pub use metadata_store::LocalMetadata;
 pub use named_locks::NamedLock;
-#[cfg(target_os = "linux")]
 pub use snapshot_rows::LocalSnapshots;
 pub use store::{Store, StoreOptions};

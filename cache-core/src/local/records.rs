@@ -46,7 +46,7 @@ impl Store {
     /// Makes all `changes` in their order, or none.
     pub fn change_records(&self, changes: &[MetadataChange]) -> Result<BatchOutcome> {
         let mut refused = None;
-        let outcome = self.database.write(Durability::Synced, |transaction| {
+        let make = |transaction: &Transaction<'_>| {
             for change in changes {
                 if let Step::Refused = apply(transaction, change)? {
                     refused = Some(key(change).to_owned());
@@ -55,7 +55,13 @@ impl Store {
                 }
             }
             Ok(BatchOutcome::Applied)
-        });
+        };
+        let only_frees = changes.iter().all(|change| !matches!(change, MetadataChange::Put { .. }));
+        let outcome = if only_frees {
+            self.database.free(Durability::Synced, make)
+        } else {
+            self.database.write(Durability::Synced, make)
+        };
         match refused {
             Some(key) => Ok(BatchOutcome::Refused { key }),
             None => outcome,

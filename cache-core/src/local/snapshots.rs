@@ -205,7 +205,7 @@ impl Store {
     pub fn remove_snapshot(&self, snapshotter: &str, key: &str) -> Result<()> {
         const OPERATION: &str = "remove snapshot";
         let mut gate = self.gate()?;
-        let id = gate.write(Durability::Synced, |transaction, _| {
+        let id = gate.free(Durability::Synced, |transaction, _| {
             let row = by_key(transaction, snapshotter, key)?
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, key))?;
             let mut children = transaction.prepare("SELECT 1 FROM snapshots WHERE parent = ?1").doing(OPERATION)?;

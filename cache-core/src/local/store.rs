@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Transaction;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::local::database::{Database, Durability, Gate};
 use crate::local::durable::{Disk, Faults};
 use crate::local::file_system;
@@ -81,8 +81,15 @@ impl Store {
             disk.sync_directory(&layout.blobs())?;
             disk.sync_directory(layout.root())?;
             let now = nanoseconds(options.clock.now());
-            let owner = Owner::enter(&mut gate, &layout, &disk, now)?;
-            let dead = gate.write(Durability::Ordered, |transaction, _| owner.reap(transaction, &layout))?;
+            let owner = match Owner::enter(&mut gate, &layout, &disk, now) {
+                // A full store can be opened, to be pruned.
+                Err(error) if error.kind() == ErrorKind::NoSpace && gate.release_reserve()? => {
+                    Owner::enter(&mut gate, &layout, &disk, now)?
+                }
+                owner => owner?,
+            };
+            let dead = gate.free(Durability::Ordered, |transaction, _| owner.reap(transaction, &layout))?;
+            gate.fill_reserve();
             (owner, dead)
         };
         let store = Self {

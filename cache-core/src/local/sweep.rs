@@ -52,7 +52,7 @@ impl Store {
             }
             drop(gate);
             for path in trash {
-                let freed = usage::of_tree(&path)?;
+                let freed = usage::of(&path)?;
                 self.disk.remove_tree(&path)?;
                 collected.bytes += freed.bytes;
             }

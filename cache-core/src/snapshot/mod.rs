@@ -31,7 +31,7 @@
 //! std::fs::write(tree.path().join("hello"), "world").unwrap();
 //! snapshotter.commit(&lease, "base", "work", Labels::new()).await?;
 //! assert_eq!(snapshotter.usage("base").await?.inodes, 2);
-//! # cache_core::Result::Ok(())
+//! # Ok::<(), cache_core::Error>(())
 //! # }).unwrap();
 //! ```
 
@@ -57,3 +57,5 @@ pub use overlayfs::OverlayfsOptions;
 pub use rows::{NewSnapshot, SnapshotRow, SnapshotRows};
 pub use scratch::ScratchTree;
 pub use snapshotter::DirectorySnapshotter;
+pub(crate) use tree_removal::remove_tree;
+pub(crate) use usage::of_tree;

@@ -14,7 +14,7 @@ use crate::snapshot::descend::{child, for_each_name, open_directory};
 
 /// Removes the tree at `root`, however deep it is and whatever its directories' modes are. No other process may change it
 /// meanwhile. A tree that is not there is fine; one that could not be removed may be gone in part.
-pub(super) fn remove_tree(root: &Path) -> Result<()> {
+pub(crate) fn remove_tree(root: &Path) -> Result<()> {
     match remove(root) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove tree", root.display(), error)),
         _ => Ok(()),

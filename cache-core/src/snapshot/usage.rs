@@ -16,7 +16,7 @@ use crate::snapshot::descend::{child, for_each_name, open_directory};
 const BLOCK_BYTES: u64 = 512;
 
 /// What du(1) counts of the tree at `root`: blocks of every inode once, the root's included.
-pub(super) fn of_tree(root: &Path) -> Result<Usage> {
+pub(crate) fn of_tree(root: &Path) -> Result<Usage> {
     walk(root).map_err(|error| Error::io("measure snapshot", root.display(), error))
 }
 

@@ -1,4 +1,5 @@
 //! What the tests of the local store share.
+#![allow(clippy::panic, missing_docs)]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod child;
@@ -95,4 +96,10 @@ pub(crate) fn assert_kind<T: std::fmt::Debug>(outcome: Result<T>, kind: ErrorKin
 
 pub(crate) fn label(name: &str, value: &str) -> Labels {
     Labels::from([(name.to_owned(), value.to_owned())])
+}
+
+/// A directory in memory, if the system has some for us: for tests of what does not depend on the disk.
+pub(crate) fn directory_in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a directory")
 }

@@ -176,8 +176,7 @@ impl Running<'_> {
     async fn run_steps(&self, base: Option<&Base>, lease: &TemporaryLease) -> Result<Vec<Outcome>, Failure> {
         let index = StepIndex::new(&self.store);
         let chain = StepChain::of(base.map(Base::chain_key), &self.steps);
-        let imported =
-            ImportedCaches::import(&self.arguments.import_caches, &self.store, &self.progress).await;
+        let imported = ImportedCaches::import(&self.arguments.import_caches, &self.store, &self.progress).await;
         let records = imported.find(base, &self.steps).await?;
         let mut outcomes = vec![Outcome { state: State::Skipped, source: None, made: None }; self.steps.len()];
         let mut first = 0;

@@ -50,7 +50,9 @@ pub(crate) async fn open(source: &str, pool: &Arc<dyn Pool>) -> Result<SourceIma
         return Err(Failure::usage("registry: is not built yet; built are oci:, oci-archive: and docker-archive:"));
     }
     let place: ImageSource = source.parse().map_err(|_| {
-        Failure::usage(format!("{source:?} is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]"))
+        Failure::usage(format!(
+            "{source:?} is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]"
+        ))
     })?;
     let opened = place.open(pool, &LoadOptions::default()).await;
     opened.map_err(|error| Failure::while_doing(format!("open the image {source}"), error))

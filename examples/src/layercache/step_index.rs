@@ -54,10 +54,8 @@ impl StepIndex {
         match self.cache.get(id).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Invalid) => {
-                let gone = MetadataChange::Delete {
-                    key: entry.key,
-                    precondition: Precondition::Revision(entry.revision),
-                };
+                let gone =
+                    MetadataChange::Delete { key: entry.key, precondition: Precondition::Revision(entry.revision) };
                 if error.kind() == ErrorKind::NotFound {
                     self.metadata.apply(vec![gone]).await?;
                 }

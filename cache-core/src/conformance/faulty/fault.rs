@@ -153,6 +153,54 @@ pub enum Fault {
     /// One blob more is counted than was freed.
     CountsOneMore,
 
+    // Snapshotters.
+    /// A parent that is not there is taken for none.
+    AcceptsMissingParent,
+    /// Snapshots that are not committed can be parents.
+    BuildsOnAnyKind,
+    /// No snapshot has its parent under it.
+    ForgetsParent,
+    /// A snapshot has its parent's parent under it.
+    SkipsLayer,
+    /// A key that is taken can be prepared again.
+    PreparesOverTaken,
+    /// A view is an active snapshot.
+    ViewsAreWritable,
+    /// The root of a snapshot has mode 0700.
+    PrivateRoot,
+    /// The labels of the active snapshot stay at the commit.
+    CommitKeepsLabels,
+    /// A name that is taken can be committed again.
+    CommitsOverTaken,
+    /// What is not active can be committed.
+    CommitsAnyKind,
+    /// What is not there can be committed.
+    CommitsNothing,
+    /// A committed snapshot has mounts.
+    MountsCommitted,
+    /// Nothing has a parent in what is told.
+    InfoForgetsParent,
+    /// Nothing that is changed has another time of its update.
+    UpdatesMoveNoTime,
+    /// Nothing takes any disk.
+    MeasuresNothing,
+    /// A parent can be removed.
+    RemovesParents,
+    /// A removed snapshot is there again.
+    RemovesNothing,
+    /// One snapshot is not listed.
+    OmitsSnapshot,
+    /// A commit loses extended attributes.
+    LosesAttributes,
+    /// A commit loses times.
+    LosesTimes,
+    /// A commit loses modes.
+    LosesModes,
+    /// A commit loses owners.
+    LosesOwners,
+    /// A commit loses files.
+    LosesFiles,
+
     // Locks.
     /// Every holder is a shared one.
     LocksOnlyShared,

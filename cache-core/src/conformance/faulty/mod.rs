@@ -10,6 +10,8 @@ mod lease;
 mod lock;
 mod metadata;
 mod reader;
+#[cfg(target_os = "linux")]
+mod snapshot;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
