@@ -57,8 +57,7 @@ pub(crate) struct OutputReport {
 
 impl ImageOutput {
     pub(crate) fn of(spec: &Spec) -> Result<Self, Failure> {
-        let common =
-            ["name", "oci-mediatypes", "compression", "compression-level", "force-compression"];
+        let common = ["name", "oci-mediatypes", "compression", "compression-level", "force-compression"];
         let place = match spec.kind() {
             "image" => {
                 spec.accept(&[&common[..], &["push"]].concat())?;
@@ -109,7 +108,8 @@ impl ImageOutput {
             names.collect::<Result<Vec<_>, _>>().map_err(|error| Failure::usage(format!("{:?}: {error}", self.names)))
         };
         let listed = |names| OutputOptions::new(created).with_names(names).with_progress(Arc::clone(&progress));
-        let failed = |error: exporter_image::Error| Failure::while_doing(format!("write the {} image", self.kind), error);
+        let failed =
+            |error: exporter_image::Error| Failure::while_doing(format!("write the {} image", self.kind), error);
         match &self.place {
             Place::Store => {
                 let exporter = ImageExporter::into_store(store.local.content.clone(), lease.lease().clone())
