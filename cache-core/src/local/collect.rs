@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 use rustix::fs::FlockOperation;
 
 use crate::error::{ErrorKind, Result};
@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// An ingest that is being written is spared, also when its lease has ended.
-    fn forget_ingests(&self, transaction: &Transaction<'_>, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
+    fn forget_ingests(&self, transaction: &Connection, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
         let mut forgotten = 0;
         for key in unreached(transaction, "SELECT key FROM ingests", INGESTS, reached, usize::MAX)? {
             if forgotten == limit as u64 {
@@ -92,7 +92,7 @@ impl Store {
     }
 }
 
-fn forget_images(transaction: &Transaction<'_>, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
+fn forget_images(transaction: &Connection, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
     let names = unreached(transaction, "SELECT name FROM images", IMAGES, reached, limit)?;
     for name in &names {
         transaction.execute("DELETE FROM images WHERE name = ?1", [name]).doing("collect images")?;
@@ -101,7 +101,7 @@ fn forget_images(transaction: &Transaction<'_>, reached: &HashSet<Node>, limit: 
     Ok(names.len() as u64)
 }
 
-fn forget_blobs(transaction: &Transaction<'_>, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
+fn forget_blobs(transaction: &Connection, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
     let digests = unreached(transaction, "SELECT digest FROM blobs ORDER BY size DESC", CONTENT, reached, limit)?;
     for digest in &digests {
         transaction.execute("DELETE FROM blobs WHERE digest = ?1", [digest]).doing("collect blobs")?;
@@ -110,7 +110,7 @@ fn forget_blobs(transaction: &Transaction<'_>, reached: &HashSet<Node>, limit: u
     Ok(digests.len() as u64)
 }
 
-fn forget_snapshots(transaction: &Transaction<'_>, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
+fn forget_snapshots(transaction: &Connection, reached: &HashSet<Node>, limit: usize) -> Result<u64> {
     let mut ids = Vec::new();
     {
         // Children have higher ids than their parents, so that no row loses its parent while it is there.
@@ -134,7 +134,7 @@ fn forget_snapshots(transaction: &Transaction<'_>, reached: &HashSet<Node>, limi
 }
 
 fn unreached(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     sql: &str,
     kind: &str,
     reached: &HashSet<Node>,

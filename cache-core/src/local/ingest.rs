@@ -85,7 +85,7 @@ impl Ingest {
     pub fn keep(self) -> Result<()> {
         self.usable("keep ingest")?;
         self.sync()?;
-        self.store.database.write(Durability::Synced, |transaction| {
+        self.store.database.write(Durability::Synced, |transaction, _| {
             transaction
                 .execute(
                     "UPDATE ingests SET kept = ?2, updated_at = ?3 WHERE key = ?1",

@@ -29,8 +29,10 @@
 //!   be written down: not a journal of renames, not a mark on rows that are to go.
 //!
 //! A commit could rename before the gate and a collector could unlink after it, if both held a lock per blob and a row knew that it is
-//! doomed. That takes the sync of the directory out of the gate, for four more states of a blob and a lock order to keep. It
-//! was not taken because the transaction has to be synced behind the gate anyway.
+//! doomed. That takes one of the two syncs out of the gate, for four more states of a blob and a lock order to keep. Instead,
+//! threads that wait for the gate share one transaction: whoever finds others waiting hands the open transaction on, and the
+//! last one syncs the directory and commits for all. Four threads that commit 4 KiB blobs need about half the time per blob that
+//! they need without. Among processes nothing is shared.
 //!
 //! What belongs to a process is tied to its owner lock: temporary leases and the scratch. The lock of a process that died, however
 //! it died, is free, and whoever opens or collects next forgets its owner. A writer also locks its ingest's file, so that a key
@@ -47,6 +49,7 @@
 //! Linux only. Network file systems are refused: their locks and shared memory do not reach other machines. SQLite must be 3.51.3
 //! or later. A process that forks without executing another program shares its locks with the child.
 
+mod batch;
 mod begin;
 mod blobs;
 mod bundle;
@@ -54,6 +57,7 @@ mod calls;
 mod collect;
 mod collector;
 mod commit;
+mod connection;
 mod content;
 mod database;
 mod durable;
@@ -61,6 +65,7 @@ mod engine;
 mod file_system;
 mod flock;
 mod fsck;
+mod gate;
 mod image_store;
 mod images;
 mod ingest;
@@ -72,6 +77,7 @@ mod locks;
 mod mark;
 mod metadata_store;
 mod named_locks;
+mod names;
 mod owner;
 mod reader;
 mod records;

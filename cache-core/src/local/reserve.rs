@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::error::{Error, Result};
-use crate::local::database::Names;
 use crate::local::durable::{Disk, Step};
+use crate::local::names::Names;
 
 /// What freeing something on a full disk may write to SQLite's log: about 250 pages.
 const RESERVE_BYTES: u64 = 1024 * 1024;

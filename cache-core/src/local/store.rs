@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::local::database::{Database, Durability, Gate};
+use crate::local::database::{Database, Durability};
 use crate::local::durable::{Disk, Faults};
 use crate::local::file_system;
+use crate::local::gate::Gate;
 use crate::local::ingest::Progress;
 use crate::local::layout::Layout;
 use crate::local::owner::Owner;
@@ -125,7 +126,7 @@ impl Store {
         self.database.gate()
     }
 
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.database.read(look)
     }
 

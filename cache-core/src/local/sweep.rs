@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use crate::digest::Algorithm;
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ impl Store {
         Ok(candidates)
     }
 
-    fn is_garbage(&self, transaction: &Transaction<'_>, candidate: &Candidate) -> Result<bool> {
+    fn is_garbage(&self, transaction: &Connection, candidate: &Candidate) -> Result<bool> {
         let name = &candidate.name;
         let has_row = |sql: &str, id: &dyn rusqlite::ToSql| -> Result<bool> {
             let mut statement = transaction.prepare(sql).doing("sweep")?;
@@ -133,7 +133,7 @@ struct Known {
 }
 
 impl Known {
-    fn load(transaction: &Transaction<'_>) -> Result<Self> {
+    fn load(transaction: &Connection) -> Result<Self> {
         let names = |sql: &str| -> Result<HashSet<String>> {
             let mut statement = transaction.prepare(sql).doing("sweep")?;
             let rows = statement.query_map([], |row| row.get(0)).doing("sweep")?;
