@@ -2,13 +2,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod proof;
-
 use std::sync::Arc;
 
 use cache_core::ThreadPool;
 use cache_core::conformance::snapshot::{CHECKS, SnapshotSubject};
-use cache_core::conformance::{Fault, Faulty, SuiteClock, block_on};
+use cache_core::conformance::{Fault, Faulty, SuiteClock, block_on, prove};
 use cache_core::memory::{ManualClock, Memory};
 use cache_core::mount::LinuxMounter;
 use cache_core::ports::Pool;
@@ -101,7 +99,7 @@ fn subject(fault: Fault) -> SnapshotSubject {
 
 #[test]
 fn every_check_of_snapshotters_can_fail() {
-    proof::prove(CHECKS, FAULTS, subject);
+    prove(CHECKS, FAULTS, subject).unwrap();
 }
 
 mod memory_rows {

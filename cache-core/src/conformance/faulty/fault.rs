@@ -201,6 +201,46 @@ pub enum Fault {
     /// A commit loses files.
     LosesFiles,
 
+    // Mounters.
+    /// Every tree is empty.
+    MountsNothing,
+    /// No tree can be written to.
+    MountsReadOnly,
+    /// Every tree can be written to.
+    MountsReadWrite,
+    /// A directory that is not there is mounted as an empty one.
+    MountsWhatIsMissing,
+    /// What is not known is mounted as nothing.
+    MountsUnknownKinds,
+    /// Of several layers the first is mounted.
+    MountsTopLayer,
+    /// No mounts are refused.
+    NothingMountsEmpty,
+    /// The path of a tree is that of another.
+    PathLeadsElsewhere,
+    /// Mounts are in the mount table. Needs root.
+    MountsAreSeen,
+    /// All trees but the first are gone at once.
+    TreesDieEarly,
+
+    // Appliers and differs.
+    /// No file is made.
+    UnpacksNothing,
+    /// No file of a compressed layer is made.
+    UnpacksOneCompression,
+    /// The DiffID that a layer must have is not verified.
+    IgnoresExpectedDiffId,
+    /// The digest and the size of a blob are not verified.
+    TrustsBlobs,
+    /// Every failure is called a success.
+    SaysUnpacked,
+    /// The digest of the blob is given in the place of the DiffID.
+    SaysBlobDigest,
+    /// The size does not count all that was read.
+    ForgetsTrailingBytes,
+    /// A file beside the root is made.
+    TouchesOutside,
+
     // Locks.
     /// Every holder is a shared one.
     LocksOnlyShared,
