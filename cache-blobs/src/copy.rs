@@ -27,14 +27,15 @@ impl BlobSource<'_> {
 }
 
 /// Copies the blob of `descriptor` from `source` to `target` as the ingest `key`, and gives it `labels`. The copy goes on
-/// where an earlier one of the same key stopped, and the target verifies digest and size. The source is not opened for a blob that
-/// the target has, or that the descriptor carries inline.
+/// where an earlier one of the same key stopped, and the target verifies digest and size. Bytes of an earlier copy that turn out
+/// to be wrong are dropped, and the copy begins anew. The source is not opened for a blob that the target has, or that
+/// the descriptor carries inline.
 ///
 /// Mirrors: containerd `core/content.Copy`, `core/remotes.FetchHandler`.
 ///
 /// # Errors
-/// `NotFound` if the source has no such blob; `Corrupt` if it gives another number of bytes or other bytes;
-/// what the source and the target give. What was copied is kept, if it can still become the blob.
+/// `NotFound` if the source has no such blob; `Corrupt` if it gives another number of bytes or other bytes, of which nothing is
+/// kept; what the source and the target give, where the bytes so far are kept for the next call.
 ///
 /// # Cancel safety
 /// A dropped call leaves nothing visible; whether its bytes are kept for the next call is the target's choice.
@@ -45,19 +46,41 @@ pub async fn copy_blob(
     key: &str,
     labels: Labels,
 ) -> Result<Committed> {
-    let mut ingest = match target.begin(key, Expected::of(descriptor)).await? {
-        Begun::AlreadyThere(info) => return Ok(Committed::AlreadyThere(info)),
-        Begun::Started(ingest) => ingest,
-    };
-    match fill(source, descriptor, &mut *ingest).await {
-        Ok(()) => ingest.commit(Some(descriptor.digest), labels).await,
-        Err(error) => {
+    loop {
+        let mut ingest = match target.begin(key, Expected::of(descriptor)).await? {
+            Begun::AlreadyThere(info) => return Ok(Committed::AlreadyThere(info)),
+            Begun::Started(ingest) => ingest,
+        };
+        let resumed = ingest.offset() > 0;
+        if let Err(error) = fill(source, descriptor, &mut *ingest).await {
             let left = if error.kind() == ErrorKind::Corrupt { ingest.abort().await } else { ingest.keep().await };
-            if let Err(left) = left {
-                tracing::warn!(error = %left, key, "an ingest could not be left in order after its copy failed");
-            }
-            Err(error)
+            in_order(left, key);
+            return Err(error);
         }
+        match ingest.commit(Some(descriptor.digest), labels.clone()).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                in_order(drop_kept(target, descriptor, key).await, key);
+                if !resumed {
+                    return Err(error);
+                }
+                tracing::warn!(key, digest = %descriptor.digest, "a resumed copy was corrupt and begins anew");
+            }
+            committed => return committed,
+        }
+    }
+}
+
+/// Drops what a refused commit leaves behind, from which every later copy would resume in vain.
+async fn drop_kept(target: &dyn ExportTarget, descriptor: &Descriptor, key: &str) -> Result<()> {
+    match target.begin(key, Expected::of(descriptor)).await? {
+        Begun::AlreadyThere(_) => Ok(()),
+        Begun::Started(kept) => kept.abort().await,
+    }
+}
+
+fn in_order(left: Result<()>, key: &str) {
+    if let Err(error) = left {
+        tracing::warn!(%error, key, "an ingest could not be left in order after its copy failed");
     }
 }
 
@@ -82,7 +105,11 @@ async fn fill(source: BlobSource<'_>, descriptor: &Descriptor, ingest: &mut dyn 
     }
     let mut stream = reader.read(offset..descriptor.size).await?;
     while let Some(chunk) = stream.next().await {
-        ingest.write(chunk?).await?;
+        let chunk = chunk?;
+        if ingest.offset() + chunk.len() as u64 > descriptor.size {
+            return Err(corrupt(descriptor, "a source that gives more"));
+        }
+        ingest.write(chunk).await?;
     }
     if ingest.offset() != descriptor.size {
         return Err(corrupt(descriptor, format_args!("a source that ended after {} bytes", ingest.offset())));

@@ -3,9 +3,10 @@
 //! - [`tar`] writes archives byte for byte as containerd and BuildKit do, and reads them strictly.
 //! - [`content`] is a file's bytes with its holes.
 //! - [`changes`] finds what differs between two trees, as containerd and BuildKit do.
-//! - [`layer`] makes the archive of a layer from it.
+//! - [`layer`] makes the archive of a layer from it, or from plain entries.
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
+//! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
 #![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
 #![cfg_attr(target_os = "linux", doc = "- [`differ`] compares two snapshots.")]
@@ -14,6 +15,33 @@
     all(feature = "local", target_os = "linux"),
     doc = "- [`embedded`] is all of it over one directory, which any number of processes may open."
 )]
+//!
+//! Archives, changes and layers are synchronous and work on any [`Read`](std::io::Read) and [`Write`](std::io::Write):
+//!
+//! ```
+//! use cache_blobs::changes::{MemoryTree, double_walk};
+//! use cache_blobs::layer::{LayerOptions, write_layer};
+//! use cache_blobs::tar::{Header, Reader};
+//!
+//! let mut before = MemoryTree::new();
+//! before.insert(&Header::file("etc/motd", 0), b"hello\n")?;
+//! before.insert(&Header::file("etc/obsolete", 0), b"old\n")?;
+//!
+//! let mut after = MemoryTree::new();
+//! after.insert(&Header::file("etc/motd", 0), b"goodbye\n")?;
+//!
+//! let changes = double_walk(Some(&before), &after)?;
+//! let (layer, report) = write_layer(changes, &after, Vec::new(), LayerOptions::default())?;
+//! assert!(report.is_complete());
+//!
+//! let mut reader = Reader::new(&layer[..]);
+//! let mut names = Vec::new();
+//! while let Some(entry) = reader.next_entry()? {
+//!     names.push(String::from_utf8_lossy(&entry.header().path).into_owned());
+//! }
+//! assert_eq!(names, ["etc/", "etc/motd", "etc/.wh.obsolete"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(target_os = "linux")]
 mod applier;
@@ -26,10 +54,10 @@ pub mod content;
 mod copy;
 #[cfg(target_os = "linux")]
 pub mod differ;
-#[cfg(all(feature = "local", target_os = "linux"))]
-pub mod embedded;
 #[cfg(target_os = "linux")]
 mod directory_names;
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub mod embedded;
 mod failure;
 pub mod layer;
 #[cfg(unix)]

@@ -58,11 +58,8 @@ pub async fn verify_blob(
     if digest != blob {
         return Err(corrupt(format!("its bytes have the digest {digest}")));
     }
-    if let Some(named) = codecs.of_media_type(&descriptor.media_type) {
-        let shown = codecs.of(&verified.compression)?;
-        if shown.media_types().oci != named.media_types().oci {
-            return Err(corrupt(format!("{} under {}", verified.compression, descriptor.media_type)));
-        }
+    if !codecs.agree(&descriptor.media_type, &verified.compression) {
+        return Err(corrupt(format!("{} under {}", verified.compression, descriptor.media_type)));
     }
     match expected_diff_id {
         Some(expected) if expected != verified.diff_id => {

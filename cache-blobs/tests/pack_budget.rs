@@ -1,4 +1,5 @@
 //! The budget: what layers hold at most, who is admitted, whose turn it is.
+#![cfg(all(feature = "gzip", feature = "zstd"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod pack_rig;
@@ -10,7 +11,7 @@ use cache_blobs::codec::{Block, BlockEncoder, Codecs, Encoded, Sequence};
 use cache_blobs::pack::{PackOptions, PackWriter, pack};
 use cache_core::{Compression, Result};
 use futures::future::{Either, join, join_all, select};
-use futures::pin_mut;
+use futures::{FutureExt, pin_mut};
 use pack_rig::{BlockCodec, Pace, budget, data, pool, same_bytes, sink, until, write_all};
 use pollster::block_on;
 
@@ -90,6 +91,36 @@ fn layers_beyond_the_budget_are_admitted_in_the_order_of_their_arrival() {
     });
     block_on(join_all(layers));
     assert_eq!(*order.lock().unwrap(), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_layer_that_would_fit_waits_behind_one_that_waits_already() {
+    let (budget, pool) = (budget(1, 9000), pool());
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let pack_one = |name, block_bytes, pace| {
+        let (budget, pool, order) = (&budget, &pool, Arc::clone(&order));
+        async move {
+            let (ingest, _) = sink(pace);
+            let produce = move |writer: &mut PackWriter| {
+                order.lock().unwrap().push(name);
+                write_all(writer, &[0; 9000])
+            };
+            pack(budget, pool, &same_bytes(block_bytes), ingest, PackOptions::default(), produce).await.unwrap();
+        }
+    };
+    let others = join(pack_one('b', 4000, Pace::Fast), pack_one('c', 1000, Pace::Fast));
+    let mut stalled = Box::pin(pack_one('a', 2000, Pace::StallsAfter(0)));
+    pin_mut!(others);
+    block_on(async {
+        // 'a' has 4000 bytes and stalls; 'b', with 8000, does not fit beside it; 'c', with 2000, would.
+        assert!(stalled.as_mut().now_or_never().is_none());
+        assert!(others.as_mut().now_or_never().is_none());
+        drop(stalled);
+        others.await;
+    });
+    let mut order = order.lock().unwrap().clone();
+    order.retain(|name| *name != 'a');
+    assert_eq!(order, ['b', 'c']);
 }
 
 /// Notes whose block it encodes, and waits for the gate first.

@@ -1,4 +1,5 @@
 //! The bytes of a blob depend on nothing but the tar and the recipe.
+#![cfg(all(feature = "gzip", feature = "zstd"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod pack_rig;

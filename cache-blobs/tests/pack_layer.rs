@@ -1,4 +1,5 @@
 //! A packed layer: its bytes, digests, labels and media type.
+#![cfg(all(feature = "gzip", feature = "zstd"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod pack_rig;

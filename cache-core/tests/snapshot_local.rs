@@ -1,6 +1,6 @@
 //! Snapshotters over the embedded store.
 #![cfg(all(target_os = "linux", feature = "local"))]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod snapshot_support;
 
@@ -15,7 +15,7 @@ use cache_core::ports::{
     Access, Collector, Lease, LeaseKind, LeaseManager, LeaseOptions, Mounter, Pool, Prepared, Resource, SnapshotKind,
     Snapshotter,
 };
-use cache_core::snapshot::{DirectorySnapshotter, Durability, SnapshotRows};
+use cache_core::snapshot::{DirectorySnapshotter, Durability, NativeOptions, OverlayfsOptions, SnapshotRows};
 use cache_core::{ErrorKind, Labels, ThreadPool};
 use pollster::block_on;
 use snapshot_support::names;
@@ -35,9 +35,16 @@ fn open(directory: &Path, name: &str) -> Opened {
     let store = block_on(Local::open(directory, Arc::clone(&pool), StoreOptions::new(clock))).unwrap();
     let lease = block_on(store.leases.create(LeaseOptions::new(LeaseKind::Permanent))).unwrap();
     let rows = store.snapshots(name);
+    // Nobody cuts the power here, and a busy machine takes seconds to flush a disk.
     let snapshotter = match name {
-        "native" => DirectorySnapshotter::native(rows, Arc::clone(&pool), Default::default()).unwrap(),
-        _ => block_on(DirectorySnapshotter::overlayfs(rows, Arc::clone(&pool), Default::default())).unwrap(),
+        "native" => {
+            let options = NativeOptions::default().with_durability(Durability::Relaxed);
+            DirectorySnapshotter::native(rows, Arc::clone(&pool), options).unwrap()
+        }
+        _ => {
+            let options = OverlayfsOptions::default().with_durability(Durability::Relaxed);
+            block_on(DirectorySnapshotter::overlayfs(rows, Arc::clone(&pool), options)).unwrap()
+        }
     };
     Opened { store, lease, pool, snapshotter, directory: directory.join("snapshots") }
 }
@@ -192,4 +199,63 @@ fn of_many_that_race_for_a_key_or_a_name_one_gets_it() {
     });
     assert_eq!(names(&stores[0].directory).len(), 9);
     assert_sound(&stores[0].store);
+}
+
+/// The directory of the store in which this test binary, started again, prepares snapshots until it is killed.
+const STORE: &str = "LAYERCACHE_TEST_STORE";
+
+#[test]
+fn a_process_that_is_killed_while_it_prepares_and_commits_leaves_nothing_but_whole_snapshots() {
+    use std::io::BufRead;
+    if let Some(directory) = std::env::var_os(STORE) {
+        let opened = open(Path::new(&directory), "native");
+        for number in 0.. {
+            let key = format!("{}-{number}", std::process::id());
+            let mounts = opened.prepare(&key, Some("base"));
+            assert_eq!(names(&mounts[0].source).len(), 300);
+            opened.commit(&format!("committed-{key}"), &key);
+            println!("\ncommitted {key}");
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let opened = open(directory.path(), "native");
+    let root = opened.prepare("a", None)[0].source.clone();
+    for number in 0..300 {
+        fs::write(root.join(number.to_string()), vec![7; 5000]).unwrap();
+    }
+    opened.commit("base", "a");
+    for round in 1..=5 {
+        let name = "a_process_that_is_killed_while_it_prepares_and_commits_leaves_nothing_but_whole_snapshots";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(STORE, directory.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let acknowledged: Vec<_> = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("committed ").map(str::to_owned))
+            .take(round)
+            .collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let again = open(directory.path(), "native");
+        block_on(again.store.collector.collect()).unwrap();
+        assert_sound(&again.store);
+        let list = block_on(again.snapshotter.list()).unwrap();
+        assert_eq!(names(&again.directory).len(), list.len());
+        for key in acknowledged {
+            assert!(list.iter().any(|info| info.key == format!("committed-{key}")), "{key} is lost");
+        }
+        for info in list {
+            let row = block_on(again.store.snapshots("native").get(&info.key)).unwrap().unwrap();
+            assert_eq!(names(&again.directory.join(row.id.to_string())).len(), 300, "{info:?}");
+        }
+        let scratch = fs::read_dir(directory.path().join("owners")).unwrap().map(|entry| entry.unwrap().path());
+        for owner in scratch.filter(|path| path.is_dir()) {
+            assert!(names(&owner).is_empty(), "{} is left", owner.display());
+        }
+    }
 }

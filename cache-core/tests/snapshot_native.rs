@@ -1,6 +1,6 @@
 //! The native snapshotter: what a copy of a tree keeps.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod snapshot_support;
 

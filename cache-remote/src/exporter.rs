@@ -1,24 +1,23 @@
 //! Writing a cache into any target: layers first, then the config, the manifest last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use cache_blobs::remote::RemoteLayer;
-use cache_core::ports::{BlobReader, ExportTarget, NoProgress, Phase, Progress};
+use cache_core::ports::{ExportTarget, NoProgress, Phase, Progress};
 use cache_core::{Descriptor, Digest, Error, ErrorKind, MediaType};
 use futures::StreamExt;
 
 use crate::BUILDKIT_READS_BYTES;
 use crate::chains::CacheChains;
-use crate::copy::{InMemory, copy_blob};
-use crate::error::{CacheError, CacheWarning, Document};
+use crate::copy::{PARALLEL_LAYERS, copy_blob, copy_layers, distinct};
+use crate::error::{CacheError, Document};
+use crate::in_memory::InMemory;
 use crate::manifest::{CacheLayout, CacheManifest};
 use crate::marshal::{DescriptorPlace, Marshalled};
-
-/// How many layers are written at a time by default, as BuildKit allows for each registry.
-const PARALLEL_LAYERS: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
+use crate::warning::CacheWarning;
 
 /// What happens when a provider does not have a blob that a result needs. Either way it is found out before
 /// anything is written.
@@ -94,7 +93,7 @@ pub enum ExportOutcome {
     /// No record has a layer. Nothing was written.
     Empty,
     /// The cache was written.
-    Exported(Exported),
+    Exported(Box<Exported>),
 }
 
 /// A cache that was written.
@@ -143,7 +142,8 @@ pub async fn export_cache(
         }
     }
 
-    write_layers(&marshalled, target, options).await?;
+    let (layers, parallel) = (&marshalled.layers, options.parallel_layers);
+    copy_layers(layers, target.as_ref(), "writing layer", parallel, &options.progress).await?;
     let name = format!("writing config {}", config_descriptor.digest);
     write_document(target.as_ref(), &options.progress, name, &config_descriptor, config).await?;
     let name = match options.layout {
@@ -154,7 +154,7 @@ pub async fn export_cache(
     for warning in &warnings {
         tracing::warn!(%warning, "exported a cache");
     }
-    Ok(ExportOutcome::Exported(Exported { descriptor, manifest, warnings }))
+    Ok(ExportOutcome::Exported(Box::new(Exported { descriptor, manifest, warnings })))
 }
 
 /// The config of what is there. Only blobs of results that go in are looked for: an older result's when the newer one
@@ -165,14 +165,14 @@ async fn present_only(chains: &CacheChains, options: &ExportOptions) -> Result<M
     loop {
         let marshalled =
             chains.marshal(DescriptorPlace::Manifest, |layer| !missing.contains(&layer.layer.descriptor.digest));
-        let unknown = distinct(&marshalled).filter(|(digest, _)| !found.contains(digest));
-        let unknown: Vec<_> = unknown.map(|(_, layer)| layer.clone()).collect();
+        let unknown = distinct(&marshalled.layers).into_iter().filter(|(digest, _)| !found.contains(digest));
+        let unknown: Vec<_> = unknown.map(|(_, layer)| layer).collect();
         if unknown.is_empty() {
             return Ok(marshalled);
         }
         let looked = unknown.into_iter().map(|layer| async move {
-            let descriptor = &layer.layer.descriptor;
-            open(&layer).await.map(|reader| (descriptor.digest, reader.is_some()))
+            let is_there = is_there(&layer).await?;
+            Ok::<_, Error>((layer.layer.descriptor.digest, is_there))
         });
         let mut looked = futures::stream::iter(looked).buffer_unordered(options.parallel_layers.get());
         while let Some(outcome) = looked.next().await {
@@ -185,62 +185,14 @@ async fn present_only(chains: &CacheChains, options: &ExportOptions) -> Result<M
     }
 }
 
-fn distinct(marshalled: &Marshalled) -> impl Iterator<Item = (Digest, &RemoteLayer)> {
-    let blobs: BTreeMap<_, _> = marshalled.layers.iter().map(|layer| (layer.layer.descriptor.digest, layer)).collect();
-    blobs.into_iter()
-}
-
-async fn open(layer: &RemoteLayer) -> Result<Option<Box<dyn BlobReader>>, Error> {
+async fn is_there(layer: &RemoteLayer) -> Result<bool, Error> {
     let descriptor = &layer.layer.descriptor;
-    let Some(reader) = layer.provider.open(descriptor).await? else { return Ok(None) };
-    if reader.size() != descriptor.size {
-        return Err(Error::new(ErrorKind::Corrupt, "export blob of another size than", descriptor.digest));
-    }
-    Ok(Some(reader))
-}
-
-/// Writes every distinct blob. After a failure nothing new is begun, and what has begun ends before the failure is told.
-async fn write_layers(
-    marshalled: &Marshalled,
-    target: &Arc<dyn ExportTarget>,
-    options: &ExportOptions,
-) -> Result<(), CacheError> {
-    let stopped = AtomicBool::new(false);
-    let layers: Vec<_> = distinct(marshalled).map(|(_, layer)| layer.clone()).collect();
-    let writes = layers.into_iter().map(|layer| {
-        let stopped = &stopped;
-        async move {
-            if stopped.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let name = format!("writing layer {}", layer.layer.descriptor.digest);
-            let phase = Phase::start(&options.progress, name);
-            let written = write_layer(&layer, target.as_ref(), &phase, stopped).await;
-            stopped.fetch_or(written.is_err(), Ordering::Relaxed);
-            phase.finish(written.as_ref().err().map(CacheError::kind));
-            written
+    match layer.provider.open(descriptor).await? {
+        Some(reader) if reader.size() != descriptor.size => {
+            Err(Error::new(ErrorKind::Corrupt, "export blob of another size than", descriptor.digest))
         }
-    });
-    let mut writes = futures::stream::iter(writes).buffer_unordered(options.parallel_layers.get());
-    let mut failure = None;
-    while let Some(outcome) = writes.next().await {
-        // The first one is the reason of the others.
-        failure = failure.or(outcome.err());
+        reader => Ok(reader.is_some()),
     }
-    failure.map_or(Ok(()), Err)
-}
-
-async fn write_layer(
-    layer: &RemoteLayer,
-    target: &dyn ExportTarget,
-    phase: &Phase,
-    stopped: &AtomicBool,
-) -> Result<(), CacheError> {
-    let descriptor = &layer.layer.descriptor;
-    let reader = open(layer).await?.ok_or(CacheError::MissingBlob(descriptor.digest))?;
-    let key = format!("layer-{}", descriptor.digest);
-    copy_blob(reader.as_ref(), descriptor, &key, target, phase, stopped).await?;
-    Ok(())
 }
 
 async fn write_document(
@@ -251,9 +203,8 @@ async fn write_document(
     bytes: Vec<u8>,
 ) -> Result<(), CacheError> {
     let phase = Phase::start(progress, name);
-    let (reader, key, running) = (InMemory(bytes.into()), descriptor.digest.to_string(), AtomicBool::new(false));
-    let written = copy_blob(&reader, descriptor, &key, target, &phase, &running).await;
-    phase.finish(written.as_ref().err().map(Error::kind));
-    written?;
-    Ok(())
+    let (source, key, running) = (InMemory(bytes.into()), descriptor.digest.to_string(), AtomicBool::new(false));
+    let written = copy_blob(&source, descriptor, &key, target, &phase, &running).await;
+    phase.finish(written.as_ref().err().map(CacheError::kind));
+    written
 }

@@ -7,10 +7,12 @@ use cache_core::ports::Provider;
 use cache_core::{Descriptor, Digest, Layer, annotation};
 
 use crate::chains::{CacheChains, ItemId, ItemResult, RecordId};
-use crate::config::{CacheConfig, ConfigLimits, NO_PARENT};
-use crate::error::{CacheError, CacheWarning, Fault};
+use crate::config::{CacheConfig, CacheInput, CacheRecord, ConfigLimits, NO_PARENT};
+use crate::error::CacheError;
+use crate::fault::Fault;
 use crate::layer_forest::NodeId;
-use crate::settle::{LinkFault, settle};
+use crate::settle::{LinkFault, LinkPlace, settle};
+use crate::warning::CacheWarning;
 use cache_blobs::remote::RemoteLayer;
 
 /// What happens when part of a config is unsound.
@@ -208,32 +210,42 @@ impl Parser<'_> {
 
     fn records(&mut self) -> Result<Vec<Option<ItemId>>, CacheError> {
         let records = &self.config.records;
+        let target = |link: &CacheInput| usize::try_from(link.link).ok().filter(|source| *source < records.len());
+        let slots = |record: &CacheRecord| record.inputs.iter().map(|slot| slot.iter().map(target).collect()).collect();
+        for (record, _) in records.iter().enumerate().filter(|(_, record)| record.digest.get().is_none()) {
+            self.report.fault(Fault::RecordDigest { record })?;
+        }
+        let targets = records.iter().map(slots).collect();
+        let settled = settle(&targets, |record| records[record].digest.get().is_some());
+        for (fault, place) in settled.faults {
+            self.report.fault(self.fault(fault, place))?;
+        }
         let mut items: Vec<Option<ItemId>> = vec![None; records.len()];
-        // Both closures below need the parser; they are never called at the same time.
-        let parser = std::cell::RefCell::new(self);
-        settle(
-            records.len(),
-            |record| records[record].inputs.as_slice(),
-            |link| usize::try_from(link.link).ok(),
-            |record, input, fault| {
-                let fault = match fault {
-                    LinkFault::OutOfRange(at) => {
-                        let link = records[record].inputs[input][at].link;
-                        Fault::LinkOutOfRange { record, input, link }
-                    }
-                    LinkFault::Loop => Fault::RecordLoop { record, input },
-                    LinkFault::Dropped => Fault::LinkToDropped { record, input },
-                    LinkFault::Empty => Fault::EmptyInput { record, input },
-                };
-                parser.borrow_mut().report.fault(fault)
-            },
-            |record, kept| {
-                let item = parser.borrow_mut().record(record, &kept, &items)?;
-                items[record] = item;
-                Ok(item.is_some())
-            },
-        )?;
+        for (record, kept) in settled.steps {
+            items[record] = self.record(record, &kept, &items)?;
+        }
+        for place in settled.late {
+            let link = &records[place.record].inputs[place.input][place.link];
+            let source = targets[place.record][place.input][place.link].and_then(|source| items[source]);
+            if let (Some(source), Some(item)) = (source, items[place.record])
+                && !self.chains.graph.add_link(source, &link.selector, item, place.input)
+            {
+                self.report.fault(self.fault(LinkFault::Loop, place))?;
+            }
+        }
         Ok(items)
+    }
+
+    fn fault(&self, fault: LinkFault, place: LinkPlace) -> Fault {
+        let LinkPlace { record, input, link } = place;
+        match fault {
+            LinkFault::OutOfRange => {
+                Fault::LinkOutOfRange { record, input, link: self.config.records[record].inputs[input][link].link }
+            }
+            LinkFault::Loop => Fault::RecordLoop { record, input },
+            LinkFault::Dropped => Fault::LinkToDropped { record, input },
+            LinkFault::Empty | LinkFault::Emptied => Fault::EmptyInput { record, input },
+        }
     }
 
     fn record(
@@ -243,10 +255,7 @@ impl Parser<'_> {
         items: &[Option<ItemId>],
     ) -> Result<Option<ItemId>, CacheError> {
         let written = &self.config.records[record];
-        let Some(digest) = written.digest.get() else {
-            self.report.fault(Fault::RecordDigest { record })?;
-            return Ok(None);
-        };
+        let Some(digest) = written.digest.get() else { return Ok(None) };
         let mut slots = Vec::with_capacity(kept.len());
         for (links, kept) in written.inputs.iter().zip(kept) {
             let links = kept.iter().filter_map(|at| {

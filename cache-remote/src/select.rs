@@ -3,7 +3,7 @@
 use crate::chains::{CacheChains, ExportResult, RecordId, RecordLink};
 use crate::error::CacheError;
 use crate::output_key::RecordKey;
-use crate::settle::{LinkFault, settle};
+use crate::settle::settle;
 
 /// How much of a build is exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -128,41 +128,35 @@ pub fn assemble(
     choices: &[Choice],
     mut results: impl FnMut(usize) -> Vec<ExportResult>,
 ) -> Result<CacheChains, CacheError> {
+    let choice = |at: usize| choices.get(at).copied().unwrap_or(Choice::Unreached);
+    let target = |link: &ExportLink| Some(link.source).filter(|source| *source < records.len());
+    let slots = |record: &ExportRecord| record.inputs.iter().map(|slot| slot.iter().map(target).collect()).collect();
+    let targets = records.iter().map(slots).collect();
+    let exportable = |at: usize| records[at].key != RecordKey::Random && choice(at) != Choice::Unreached;
+    let settled = settle(&targets, exportable);
+
     let mut chains = CacheChains::new();
     let mut ids: Vec<Option<RecordId>> = vec![None; records.len()];
-    let choice = |at: usize| choices.get(at).copied().unwrap_or(Choice::Unreached);
-    let fault = |record: usize, input: usize, fault: LinkFault| {
-        tracing::debug!(record, input, ?fault, "a link is not exported");
-        Ok::<(), CacheError>(())
-    };
-    let target = |link: &ExportLink| Some(link.source);
-    settle(
-        records.len(),
-        |at| records[at].inputs.as_slice(),
-        target,
-        fault,
-        |at, kept| {
-            let record = &records[at];
-            if choice(at) == Choice::Unreached {
-                return Ok(false);
-            }
-            let slots = record.inputs.iter().zip(kept).map(|(links, kept)| {
-                let links = kept.into_iter().filter_map(|place| {
-                    let link = &links[place];
-                    Some(RecordLink { source: ids[link.source]?, selector: &link.selector })
-                });
-                links.collect::<Vec<_>>()
+    for (at, kept) in settled.steps {
+        let slots = records[at].inputs.iter().zip(kept).map(|(links, kept)| {
+            let links = kept.into_iter().filter_map(|place| {
+                let link = &links[place];
+                Some(RecordLink { source: ids[link.source]?, selector: &link.selector })
             });
-            let slots: Vec<_> = slots.collect();
-            let results = match choice(at) {
-                Choice::TakeResult | Choice::MakeResult => results(at),
-                Choice::RecordOnly | Choice::Unreached => Vec::new(),
-            };
-            let id = chains.add(record.key, &slots, &results)?;
-            drop(slots);
-            ids[at] = id;
-            Ok(id.is_some())
-        },
-    )?;
+            links.collect()
+        });
+        let slots: Vec<Vec<_>> = slots.collect();
+        let results = match choice(at) {
+            Choice::TakeResult | Choice::MakeResult => results(at),
+            Choice::RecordOnly | Choice::Unreached => Vec::new(),
+        };
+        ids[at] = chains.add(records[at].key, &slots, &results)?;
+    }
+    for place in settled.late {
+        let link = &records[place.record].inputs[place.input][place.link];
+        if let (Some(source), Some(record)) = (ids[link.source], ids[place.record]) {
+            chains.add_late_link(record, place.input, RecordLink { source, selector: &link.selector })?;
+        }
+    }
     Ok(chains)
 }

@@ -1,89 +1,208 @@
-//! Sources before what links to them, in a graph that somebody else made.
+//! What is usable of a graph of records that somebody else made, sources first.
 
-/// What is wrong with a link or an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use std::collections::VecDeque;
+
+/// The graph: by record, input and link the record that the link leads to; `None` if there is no such record.
+pub(crate) type Targets = Vec<Vec<Vec<Option<usize>>>>;
+
+/// A link's place: its record, its input, and where it comes among the input's links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkPlace {
+    pub(crate) record: usize,
+    pub(crate) input: usize,
+    pub(crate) link: usize,
+}
+
+/// What is wrong with a link or an input, causes before what they cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LinkFault {
-    /// The link at this place leads nowhere.
-    OutOfRange(usize),
-    /// The link leads back to the record itself.
+    /// The link leads nowhere.
+    OutOfRange,
+    /// The link closes a loop.
     Loop,
+    /// The input was given no link.
+    Empty,
     /// The link leads to a record that is not usable.
     Dropped,
-    /// Nothing is left of the input.
-    Empty,
+    /// The input is left with no link.
+    Emptied,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    New,
-    Open,
-    Usable,
-    Dropped,
+/// The usable part of a graph.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Usable records, each after those that its links here lead to; for each input the links.
+    pub(crate) steps: Vec<(usize, Vec<Vec<usize>>)>,
+    /// Further links between usable records: all that close a loop, and perhaps some that do not.
+    pub(crate) late: Vec<LinkPlace>,
+    /// What is wrong with the rest, causes first. Faults of a whole input have link 0.
+    pub(crate) faults: Vec<(LinkFault, LinkPlace)>,
 }
 
-struct Frame {
-    record: usize,
-    input: usize,
-    link: usize,
-    /// For each input the places of links that are usable.
-    kept: Vec<Vec<usize>>,
-}
-
-/// Visits every record after those that it links to, without recursion. Links in reverse that close a loop are faults of
-/// the record in which they are met.
+/// Settles the graph in linear time, without recursion, in an order that depends on nothing but the graph.
 ///
-/// `inputs` gives a record's links, `target` where one leads, `None` if nowhere. `fault` is told of the input; it may
-/// stop everything. `finish` is told which links of each input are usable, and says whether the record is.
-pub(crate) fn settle<'a, L: 'a, E>(
-    count: usize,
-    inputs: impl Fn(usize) -> &'a [Vec<L>],
-    target: impl Fn(&L) -> Option<usize>,
-    mut fault: impl FnMut(usize, usize, LinkFault) -> Result<(), E>,
-    mut finish: impl FnMut(usize, Vec<Vec<usize>>) -> Result<bool, E>,
-) -> Result<(), E> {
-    let mut states = vec![State::New; count];
-    let mut stack: Vec<Frame> = Vec::new();
-    let frame = |record| Frame { record, input: 0, link: 0, kept: vec![Vec::new(); inputs(record).len()] };
-    for first in 0..count {
+/// A record is usable if it is valid and every input has a link to a record that became usable before. So no record is
+/// lost to a loop that it does not need; only links are.
+pub(crate) fn settle(targets: &Targets, is_valid: impl Fn(usize) -> bool) -> Settled {
+    let dependants = dependants(targets);
+    let ready = ready(targets, &dependants, is_valid);
+    let mut settled = Settled::default();
+    order(targets, &dependants, &ready, &mut settled);
+    faults(targets, &ready, &mut settled);
+    settled
+}
+
+/// Where links of `targets` lead to, with the place that each has.
+fn links(targets: &Targets) -> impl Iterator<Item = (LinkPlace, Option<usize>)> + '_ {
+    targets.iter().enumerate().flat_map(|(record, slots)| {
+        slots.iter().enumerate().flat_map(move |(input, links)| {
+            links.iter().enumerate().map(move |(link, source)| (LinkPlace { record, input, link }, *source))
+        })
+    })
+}
+
+/// By record the links that lead to it.
+fn dependants(targets: &Targets) -> Vec<Vec<LinkPlace>> {
+    let mut dependants = vec![Vec::new(); targets.len()];
+    for (place, source) in links(targets) {
+        if let Some(source) = source {
+            dependants[source].push(place);
+        }
+    }
+    dependants
+}
+
+/// The usable records in the order in which they become so, and each one's place in it.
+struct Ready {
+    records: Vec<usize>,
+    places: Vec<Option<usize>>,
+}
+
+fn ready(targets: &Targets, dependants: &[Vec<LinkPlace>], is_valid: impl Fn(usize) -> bool) -> Ready {
+    let mut open: Vec<usize> = targets.iter().map(Vec::len).collect();
+    let mut met: Vec<Vec<bool>> = targets.iter().map(|slots| vec![false; slots.len()]).collect();
+    let mut queue: VecDeque<usize> = (0..targets.len()).filter(|record| open[*record] == 0).collect();
+    let mut ready = Ready { records: Vec::new(), places: vec![None; targets.len()] };
+    while let Some(record) = queue.pop_front() {
+        if !is_valid(record) {
+            continue;
+        }
+        ready.places[record] = Some(ready.records.len());
+        ready.records.push(record);
+        for place in &dependants[record] {
+            if !std::mem::replace(&mut met[place.record][place.input], true) {
+                open[place.record] -= 1;
+                if open[place.record] == 0 {
+                    queue.push_back(place.record);
+                }
+            }
+        }
+    }
+    ready
+}
+
+/// Puts the usable records into an order in which as many links as possible lead backwards: a record waits for all that
+/// it links to, unless everything waits; then the one goes ahead that became usable first.
+fn order(targets: &Targets, dependants: &[Vec<LinkPlace>], ready: &Ready, settled: &mut Settled) {
+    let usable = |record: usize| ready.places[record].is_some();
+    let mut waits: Vec<usize> = vec![0; targets.len()];
+    for (place, source) in links(targets) {
+        waits[place.record] += usize::from(source.is_some_and(usable));
+    }
+    let mut done = vec![false; targets.len()];
+    let mut queue: VecDeque<usize> = ready.records.iter().copied().filter(|record| waits[*record] == 0).collect();
+    let mut stuck = ready.records.iter().copied();
+    loop {
+        let next = match queue.pop_front() {
+            Some(record) => Some(record),
+            None => stuck.find(|record| !done[*record]),
+        };
+        let Some(record) = next else { return };
+        if std::mem::replace(&mut done[record], true) {
+            continue;
+        }
+        let mut kept = vec![Vec::new(); targets[record].len()];
+        for (input, links) in targets[record].iter().enumerate() {
+            for (link, source) in links.iter().enumerate() {
+                match source.filter(|source| usable(*source)) {
+                    Some(source) if done[source] && source != record => kept[input].push(link),
+                    Some(_) => settled.late.push(LinkPlace { record, input, link }),
+                    None => {}
+                }
+            }
+        }
+        settled.steps.push((record, kept));
+        for place in dependants[record].iter().filter(|place| usable(place.record)) {
+            waits[place.record] -= 1;
+            if waits[place.record] == 0 {
+                queue.push_back(place.record);
+            }
+        }
+    }
+}
+
+fn faults(targets: &Targets, ready: &Ready, settled: &mut Settled) {
+    let usable = |record: usize| ready.places[record].is_some();
+    let back = back_links(targets, |record| !usable(record));
+    for (place, source) in links(targets) {
+        match source {
+            None => settled.faults.push((LinkFault::OutOfRange, place)),
+            Some(source) if usable(source) => {}
+            Some(_) if back.contains(&place) => settled.faults.push((LinkFault::Loop, place)),
+            Some(_) => settled.faults.push((LinkFault::Dropped, place)),
+        }
+    }
+    for (record, slots) in targets.iter().enumerate() {
+        for (input, links) in slots.iter().enumerate() {
+            let place = LinkPlace { record, input, link: 0 };
+            if links.is_empty() {
+                settled.faults.push((LinkFault::Empty, place));
+            } else if !links.iter().flatten().any(|source| usable(*source)) {
+                settled.faults.push((LinkFault::Emptied, place));
+            }
+        }
+    }
+    settled.faults.sort_unstable();
+}
+
+/// The links that lead back to a record from which they were come to, among the records that `include` names.
+fn back_links(targets: &Targets, include: impl Fn(usize) -> bool) -> std::collections::HashSet<LinkPlace> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        New,
+        Open,
+        Done,
+    }
+    let mut states = vec![State::New; targets.len()];
+    let mut found = std::collections::HashSet::new();
+    for first in (0..targets.len()).filter(|record| include(*record)) {
         if states[first] != State::New {
             continue;
         }
         states[first] = State::Open;
-        stack.push(frame(first));
-        while let Some(top) = stack.last_mut() {
-            let Some(links) = inputs(top.record).get(top.input) else {
-                let Frame { record, kept, .. } = stack.pop().expect("the loop found it");
-                let mut usable = true;
-                for (input, kept) in kept.iter().enumerate() {
-                    if kept.is_empty() {
-                        fault(record, input, LinkFault::Empty)?;
-                        usable = false;
-                    }
-                }
-                usable = usable && finish(record, kept)?;
-                states[record] = if usable { State::Usable } else { State::Dropped };
+        let mut stack = vec![LinkPlace { record: first, input: 0, link: 0 }];
+        while let Some(place) = stack.last_mut() {
+            let Some(links) = targets[place.record].get(place.input) else {
+                states[place.record] = State::Done;
+                stack.pop();
                 continue;
             };
-            let Some(link) = links.get(top.link) else {
-                top.input += 1;
-                top.link = 0;
+            let Some(source) = links.get(place.link) else {
+                (place.input, place.link) = (place.input + 1, 0);
                 continue;
             };
-            let here = top.link;
-            let source = target(link).filter(|source| *source < count);
-            match source.map(|source| (source, states[source])) {
-                Some((source, State::New)) => {
+            let here = *place;
+            place.link += 1;
+            let Some(source) = source.filter(|source| include(*source)) else { continue };
+            match states[source] {
+                State::New => {
                     states[source] = State::Open;
-                    stack.push(frame(source));
-                    continue;
+                    stack.push(LinkPlace { record: source, input: 0, link: 0 });
                 }
-                Some((_, State::Usable)) => top.kept[top.input].push(here),
-                Some((_, State::Open)) => fault(top.record, top.input, LinkFault::Loop)?,
-                Some((_, State::Dropped)) => fault(top.record, top.input, LinkFault::Dropped)?,
-                None => fault(top.record, top.input, LinkFault::OutOfRange(here))?,
+                State::Open => drop(found.insert(here)),
+                State::Done => {}
             }
-            top.link += 1;
         }
     }
-    Ok(())
+    found
 }

@@ -87,7 +87,7 @@ impl Progress for Lines {
 
 fn exported(outcome: ExportOutcome) -> Exported {
     match outcome {
-        ExportOutcome::Exported(exported) => exported,
+        ExportOutcome::Exported(exported) => *exported,
         ExportOutcome::Empty => panic!("empty"),
     }
 }

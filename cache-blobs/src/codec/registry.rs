@@ -73,6 +73,15 @@ impl Codecs {
         self.0.iter().find(names).cloned()
     }
 
+    /// Whether a blob whose content shows `compression` may be called `media_type`. Only the OCI names of known codecs promise
+    /// anything; Docker's never said reliably what a layer is.
+    pub fn agree(&self, media_type: &MediaType, compression: &Compression) -> bool {
+        let oci = media_type.to_distributable();
+        let promised = self.0.iter().any(|codec| codec.media_types().oci == oci);
+        let mut shown = self.0.iter().filter(|codec| codec.compression() == *compression);
+        !promised || shown.any(|codec| codec.media_types().oci == oci)
+    }
+
     /// The codec that made the blob of `sample`. The codec that was registered last is asked first.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ mod block;
 mod body;
 mod decode;
 mod encode;
+mod entry;
 mod error;
 mod header;
 mod limits;
@@ -34,12 +35,14 @@ mod sparse;
 mod sparse_map;
 mod writer;
 
+pub use entry::Entry;
 pub use error::{Error, Field, Limit, Place, Problem};
 pub use header::{Header, Kind, Timestamp};
 pub use limits::ReadLimits;
-pub use reader::{Entry, Reader};
+pub use reader::Reader;
 pub use writer::{EntryWriter, Writer};
 
+#[cfg(target_os = "linux")]
 pub(crate) use pax::parse_time;
 
 /// Bytes in a tar block: headers are one, contents are padded to a multiple.

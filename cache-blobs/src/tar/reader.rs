@@ -1,23 +1,21 @@
 //! The strict reader.
 
-use std::fmt::Debug;
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::block::{self, Block};
 use super::body::{Body, padding};
 use super::decode::{DecodeError, Extended, decode, parse_records};
 use super::source::Source;
-use super::{Error, Header, Kind, Limit, Place, Problem, ReadLimits, number, pax, sparse};
-use crate::content::{Content, Extent};
+use super::{Entry, Error, Header, Kind, Limit, Place, Problem, ReadLimits, number, pax, sparse};
 
 /// Reads an archive entry by entry.
 ///
 /// After an error every further call gives the same error.
 #[derive(Debug)]
 pub struct Reader<R> {
-    source: Source<R>,
+    pub(super) source: Source<R>,
     limits: ReadLimits,
-    body: Body,
+    pub(super) body: Body,
     state: State,
 }
 
@@ -53,7 +51,7 @@ impl<R: Read> Reader<R> {
             State::Failed(error) => return Err(error.clone()),
         }
         match self.advance() {
-            Ok(Some(header)) => Ok(Some(Entry { reader: self, header })),
+            Ok(Some(header)) => Ok(Some(Entry::new(self, header))),
             Ok(None) => {
                 self.state = State::Ended;
                 Ok(None)
@@ -92,7 +90,7 @@ impl<R: Read> Reader<R> {
         self.source.inner
     }
 
-    fn fail(&mut self, error: Error) -> Error {
+    pub(super) fn fail(&mut self, error: Error) -> Error {
         self.state = State::Failed(error.clone());
         error
     }
@@ -215,66 +213,6 @@ impl<R: Read> Reader<R> {
         self.body = Body::default();
         Ok(())
     }
-}
-
-/// One entry of an archive; its contents are read through [`Read`] or as [`Content`].
-#[derive(Debug)]
-pub struct Entry<'a, R> {
-    reader: &'a mut Reader<R>,
-    header: Header,
-}
-
-impl<R: Read> Entry<'_, R> {
-    /// What the archive says of the entry.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// Takes the header out, for those who do not want the contents.
-    #[must_use]
-    pub fn into_header(self) -> Header {
-        self.header
-    }
-
-    /// The next run of contents; a hole of a sparse file costs no reading.
-    ///
-    /// # Errors
-    /// [`Error::Read`], and [`Error::Malformed`] when the archive ends too early.
-    pub fn next_extent(&mut self, buffer: &mut [u8]) -> Result<Extent, Error> {
-        let reader = &mut *self.reader;
-        reader.body.next_extent(&mut reader.source, buffer).map_err(|mut error| {
-            if let Error::Read { place, .. } | Error::Malformed { place, .. } = &mut error {
-                place.path = Some(self.header.path.clone());
-            }
-            reader.fail(error)
-        })
-    }
-}
-
-impl<R: Read + Debug + Send> Content for Entry<'_, R> {
-    fn next_extent(&mut self, buffer: &mut [u8]) -> io::Result<Extent> {
-        Entry::next_extent(self, buffer).map_err(into_io)
-    }
-}
-
-impl<R: Read> Read for Entry<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let reader = &mut *self.reader;
-        reader.body.read(&mut reader.source, buffer).map_err(|error| into_io(reader.fail(error)))
-    }
-}
-
-/// Keeps the kind of the reader's own errors and calls the others invalid data.
-fn into_io(error: Error) -> io::Error {
-    let kind = match &error {
-        Error::Read { source, .. } => source.kind(),
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
 }
 
 fn malformed(place: &Place, problem: Problem) -> Error {

@@ -60,13 +60,8 @@ impl Core {
             self.deferred.notes().discarded.remove(&id);
         }
         let used = mem::take(&mut self.deferred.notes().used);
-        for (id, uses) in used {
-            match self.note_uses(&id, uses).await {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    tracing::warn!(id, %error, "the last use of a ref could not be noted");
-                }
-                Ok(()) | Err(_) => {}
-            }
+        if let Err(error) = self.note_uses(&used).await {
+            tracing::warn!(%error, "the last use of refs could not be noted");
         }
     }
 
@@ -81,13 +76,28 @@ impl Core {
         Ok(Discarded::Done)
     }
 
-    async fn note_uses(&self, id: &str, uses: Uses) -> Result<()> {
+    /// One batch for all, because each batch costs the disk a wait; one by one only where somebody else was quicker.
+    async fn note_uses(&self, used: &BTreeMap<String, Uses>) -> Result<()> {
         let note = |record: &mut Record| {
-            record.usage_count = record.usage_count.saturating_add(uses.count);
-            record.last_used_at = record.last_used_at.max(Some(uses.last));
-            Ok(())
+            if let Some(uses) = used.get(&record.id) {
+                record.usage_count = record.usage_count.saturating_add(uses.count);
+                record.last_used_at = record.last_used_at.max(Some(uses.last));
+            }
         };
-        self.records.update(id, note).await.map(drop)
+        if self.records.try_update_all(used.keys().map(String::as_str), note).await? {
+            return Ok(());
+        }
+        for id in used.keys() {
+            let noted = self.records.update(id, |record| {
+                note(record);
+                Ok(())
+            });
+            match noted.await {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ports::Resource;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     items: BTreeMap<Resource, Item>,
+    total: u64,
     records: BTreeMap<String, Vec<Resource>>,
 }
 
@@ -23,7 +24,7 @@ struct Item {
 impl Ledger {
     /// Bytes of everything.
     pub(super) fn total(&self) -> u64 {
-        self.items.values().map(|item| item.bytes).sum()
+        self.total
     }
 
     /// Notes that the record `id` holds `resources`; the bytes of those that no earlier record held.
@@ -39,6 +40,7 @@ impl Ledger {
             held.push(resource);
         }
         self.records.insert(id.to_owned(), held);
+        self.total += fresh;
         fresh
     }
 
@@ -63,6 +65,7 @@ impl Ledger {
                 self.items.remove(&resource);
             }
         }
+        self.total -= freed;
         freed
     }
 }

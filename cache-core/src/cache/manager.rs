@@ -43,8 +43,11 @@ impl CacheManager {
     /// A dropped call holds nothing.
     pub async fn get(&self, id: &str) -> Result<ImmutableRef> {
         self.core.settle().await;
+        let is_known = self.core.is_live(id);
         let found = self.core.open(id).await?;
-        found.entry().refresh().await?;
+        if is_known {
+            found.entry().refresh().await?;
+        }
         found.entry().give_out();
         Ok(found)
     }

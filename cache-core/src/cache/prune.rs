@@ -1,10 +1,11 @@
 //! Removal of refs that nobody uses.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::cache::core::Core;
 use crate::cache::filter::Filter;
+use crate::cache::ledger::Ledger;
 use crate::cache::manager::CacheManager;
 use crate::cache::options::RecordType;
 use crate::cache::remove::Removal;
@@ -145,47 +146,54 @@ impl Core {
     }
 }
 
-/// The refs that may go, the best candidate last, and what is left.
+/// The refs that may go, in the order in which they should, and what is left.
 struct Pass<'a> {
     options: &'a PruneOptions,
-    survey: Survey,
-    candidates: Vec<Surveyed>,
+    ledger: Ledger,
+    candidates: Vec<Option<Surveyed>>,
+    /// The candidates by id.
+    positions: HashMap<String, usize>,
+    /// The candidates without children.
+    free: BTreeSet<usize>,
     children: HashMap<String, usize>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(mut survey: Survey, options: &'a PruneOptions, now: Timestamp) -> Self {
+    fn new(survey: Survey, options: &'a PruneOptions, now: Timestamp) -> Self {
         let mut children = HashMap::new();
         for parent in survey.refs.iter().flat_map(|surveyed| &surveyed.usage.parents) {
             *children.entry(parent.clone()).or_insert(0) += 1;
         }
-        let refs = std::mem::take(&mut survey.refs);
-        let mut candidates: Vec<_> = refs.into_iter().filter(|surveyed| may_go(surveyed, options, now)).collect();
+        let mut candidates: Vec<_> =
+            survey.refs.into_iter().filter(|surveyed| may_go(surveyed, options, now)).collect();
         rank(&mut candidates);
-        Self { options, survey, candidates, children }
+        let ids = || candidates.iter().map(|surveyed| surveyed.usage.id.clone()).enumerate();
+        let free = ids().filter(|(_, id)| !children.contains_key(id)).map(|(position, _)| position).collect();
+        let positions = ids().map(|(position, id)| (id, position)).collect();
+        let candidates = candidates.into_iter().map(Some).collect();
+        Self { options, ledger: survey.ledger, candidates, positions, free, children }
     }
 
     /// The next ref to go.
     fn next(&mut self) -> Option<Surveyed> {
-        if self.options.keep_bytes.is_some_and(|keep| self.survey.ledger.total() <= keep) {
+        if self.options.keep_bytes.is_some_and(|keep| self.ledger.total() <= keep) {
             return None;
         }
-        let is_free = |surveyed: &Surveyed| !self.children.contains_key(&surveyed.usage.id);
-        let position = self.candidates.iter().rposition(is_free)?;
-        Some(self.candidates.remove(position))
+        let position = self.free.pop_first()?;
+        self.candidates.get_mut(position)?.take()
     }
 
     /// Takes a removed ref out; the bytes that this freed.
     fn leave(&mut self, usage: &RefUsage) -> u64 {
         for parent in &usage.parents {
-            if let Some(count) = self.children.get_mut(parent) {
-                *count -= 1;
-                if *count == 0 {
-                    self.children.remove(parent);
-                }
+            let Some(count) = self.children.get_mut(parent) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                self.children.remove(parent);
+                self.free.extend(self.positions.get(parent));
             }
         }
-        self.survey.ledger.leave(&usage.id)
+        self.ledger.leave(&usage.id)
     }
 }
 
@@ -203,28 +211,21 @@ fn may_go(surveyed: &Surveyed, options: &PruneOptions, now: Timestamp) -> bool {
         && Filter::any(&options.filters, usage)
 }
 
-/// Orders candidates so that the one to go first is last: by the sum of its rank in last use and its rank in number of
-/// uses. Mirrors: BuildKit `cache/manager.go`, `sortDeleteRecords`.
+/// Orders candidates by the sum of two ranks, that of the last use and that of the number of uses.
+/// Mirrors: BuildKit `cache/manager.go`, `sortDeleteRecords`.
 fn rank(candidates: &mut [Surveyed]) {
-    let mut ranks: HashMap<String, usize> = HashMap::new();
-    let mut add = |order: &[Surveyed], is_equal: fn(&RefUsage, &RefUsage) -> bool| {
-        let mut rank = 0;
-        let mut before: Option<&RefUsage> = None;
-        for Surveyed { usage, .. } in order {
-            if before.is_some_and(|before| !is_equal(before, usage)) {
-                rank += 1;
-            }
-            *ranks.entry(usage.id.clone()).or_default() += rank;
-            before = Some(usage);
-        }
-    };
-    let last_use = |usage: &RefUsage| usage.last_used_at.or(usage.created_at);
-    candidates.sort_by_key(|surveyed| last_use(&surveyed.usage));
-    add(candidates, |one, other| one.last_used_at.or(one.created_at) == other.last_used_at.or(other.created_at));
-    candidates.sort_by_key(|surveyed| surveyed.usage.usage_count);
-    add(candidates, |one, other| one.usage_count == other.usage_count);
-    candidates.sort_by_key(|surveyed| {
-        let rank = ranks.get(&surveyed.usage.id).copied().unwrap_or_default();
-        std::cmp::Reverse((rank, last_use(&surveyed.usage), surveyed.usage.id.clone()))
+    let last_use = |surveyed: &Surveyed| surveyed.usage.last_used_at.or(surveyed.usage.created_at);
+    let uses = |surveyed: &Surveyed| surveyed.usage.usage_count;
+    let (by_time, by_uses) = (ranks(candidates.iter().map(last_use)), ranks(candidates.iter().map(uses)));
+    candidates.sort_by_cached_key(|surveyed| {
+        let time = by_time.get(&last_use(surveyed)).copied().unwrap_or_default();
+        let uses = by_uses.get(&uses(surveyed)).copied().unwrap_or_default();
+        (time + uses, last_use(surveyed), surveyed.usage.id.clone())
     });
+}
+
+/// The place of each value among the different values.
+fn ranks<T: Ord>(values: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let distinct: BTreeSet<_> = values.collect();
+    distinct.into_iter().enumerate().map(|(rank, value)| (value, rank)).collect()
 }

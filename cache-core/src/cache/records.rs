@@ -114,6 +114,21 @@ impl Records {
         Err(Error::new(ErrorKind::Busy, "change ref", id))
     }
 
+    /// Changes many records in one batch; records that are gone are left out. Whether it was done: another writer may have
+    /// changed one of them first.
+    pub(super) async fn try_update_all<F>(&self, ids: impl IntoIterator<Item = &str>, change: F) -> Result<bool>
+    where
+        F: Fn(&mut Record),
+    {
+        let mut puts = Vec::new();
+        for id in ids {
+            let Some(mut loaded) = self.load(id).await?.filter(|loaded| !loaded.record.deleted) else { continue };
+            change(&mut loaded.record);
+            puts.push(put(&loaded.record, Precondition::Revision(loaded.age.revision))?);
+        }
+        Ok(puts.is_empty() || self.store.apply(puts).await? == BatchOutcome::Applied)
+    }
+
     pub(super) async fn delete(&self, id: &str) -> Result<()> {
         self.store.apply(vec![MetadataChange::Delete { key: key(id), precondition: Precondition::Any }]).await?;
         Ok(())

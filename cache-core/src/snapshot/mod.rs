@@ -31,7 +31,7 @@
 //! std::fs::write(tree.path().join("hello"), "world").unwrap();
 //! snapshotter.commit(&lease, "base", "work", Labels::new()).await?;
 //! assert_eq!(snapshotter.usage("base").await?.inodes, 2);
-//! # cache_core::Result::Ok(())
+//! # Ok::<(), cache_core::Error>(())
 //! # }).unwrap();
 //! ```
 

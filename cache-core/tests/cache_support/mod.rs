@@ -6,15 +6,15 @@ mod snapshots;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use cache_core::cache::{CacheManager, PruneOptions, UsageOptions};
 use cache_core::memory::{ManualClock, Memory};
 use cache_core::ports::{Begun, Collector, Expected, Ingester, Lease, LeaseManager, LeaseOptions, Manager, Start};
 use cache_core::{Backends, Descriptor, Digest, Error, ErrorKind, Labels, Layer, MediaType, Result, ThreadPool};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 pub use ports::{TestApplier, TestCollector};
 pub use snapshots::TestSnapshots;
 
@@ -23,6 +23,8 @@ pub use snapshots::TestSnapshots;
 pub struct Steps {
     count: AtomicUsize,
     fail_at: AtomicUsize,
+    /// Held during each change of a lease or snapshot, so that a collection sees one state.
+    gate: Mutex<()>,
 }
 
 impl Steps {
@@ -34,6 +36,12 @@ impl Steps {
     pub fn fail_at(&self, number: usize) {
         self.count.store(0, Ordering::SeqCst);
         self.fail_at.store(number, Ordering::SeqCst);
+    }
+
+    /// Finishes `call`, which never waits, while no other call of a lease or snapshot runs.
+    pub fn at_once<T>(&self, call: impl Future<Output = T>) -> T {
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        call.now_or_never().expect("memory never waits")
     }
 
     pub fn never_fail(&self) {

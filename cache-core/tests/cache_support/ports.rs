@@ -61,27 +61,27 @@ impl TestLeases {
 impl LeaseManager for TestLeases {
     async fn create(&self, options: LeaseOptions) -> Result<Lease> {
         self.1.step("create lease").await?;
-        self.0.create(options).await
+        self.1.at_once(self.0.create(options))
     }
 
     async fn get(&self, id: &str) -> Result<Option<Lease>> {
         self.1.step("get lease").await?;
-        self.0.get(id).await
+        self.1.at_once(self.0.get(id))
     }
 
     async fn attach(&self, lease: &Lease, resources: &[Resource]) -> Result<()> {
         self.1.step("attach").await?;
-        self.0.attach(lease, resources).await
+        self.1.at_once(self.0.attach(lease, resources))
     }
 
     async fn detach(&self, lease: &Lease, resources: &[Resource]) -> Result<()> {
         self.1.step("detach").await?;
-        self.0.detach(lease, resources).await
+        self.1.at_once(self.0.detach(lease, resources))
     }
 
     async fn resources(&self, lease: &Lease) -> Result<Vec<Resource>> {
         self.1.step("list resources").await?;
-        self.0.resources(lease).await
+        self.1.at_once(self.0.resources(lease))
     }
 
     async fn renew(&self, lease: &Lease) -> Result<()> {
@@ -90,16 +90,16 @@ impl LeaseManager for TestLeases {
 
     async fn delete(&self, id: &str) -> Result<bool> {
         self.1.step("delete lease").await?;
-        self.0.delete(id).await
+        self.1.at_once(self.0.delete(id))
     }
 
     async fn list(&self) -> Result<Vec<LeaseInfo>> {
         self.1.step("list leases").await?;
-        self.0.list().await
+        self.1.at_once(self.0.list())
     }
 
     fn abandon(&self, id: &str) {
-        self.0.abandon(id);
+        self.1.at_once(async { self.0.abandon(id) });
     }
 }
 
@@ -233,8 +233,10 @@ impl TestCollector {
 #[async_trait]
 impl Collector for TestCollector {
     async fn collect(&self) -> Result<Collected> {
-        let snapshots = self.0.snapshots.collect().await?;
-        Ok(Collected { snapshots, ..self.0.memory.collector.collect().await? })
+        self.0.steps.at_once(async {
+            let snapshots = self.0.snapshots.collect().await?;
+            Ok(Collected { snapshots, ..self.0.memory.collector.collect().await? })
+        })
     }
 }
 

@@ -77,7 +77,8 @@ impl TestSnapshots {
         let mut waiting = Vec::new();
         for info in self.leases.list().await? {
             let Some(lease) = self.leases.get(&info.id).await? else { continue };
-            waiting.extend(self.leases.resources(&lease).await?);
+            // A lease that is abandoned at this moment holds nothing more.
+            waiting.extend(self.leases.resources(&lease).await.unwrap_or_default());
         }
         let mut table = self.table.lock().unwrap();
         let mut kept = BTreeMap::new();
@@ -122,6 +123,43 @@ impl TestSnapshots {
         Ok(mounts(key, kind))
     }
 
+    async fn commit_now(&self, lease: &Lease, name: &str, key: &str, labels: Labels) -> Result<()> {
+        let mut holders = vec![lease.clone()];
+        for info in self.leases.list().await? {
+            let Some(holder) = self.leases.get(&info.id).await? else { continue };
+            if self.leases.resources(&holder).await.unwrap_or_default().contains(&resource(key)) {
+                holders.push(holder);
+            }
+        }
+        {
+            let mut table = self.table.lock().unwrap();
+            let missing = || Error::new(ErrorKind::NotFound, "commit", key);
+            if table.get(key).ok_or_else(missing)?.info.kind != SnapshotKind::Active {
+                return Err(Error::new(ErrorKind::Invalid, "commit", key));
+            }
+            if table.contains_key(name) {
+                return Err(Error::new(ErrorKind::AlreadyExists, "commit", name));
+            }
+            let mut snapshot = table.remove(key).unwrap();
+            snapshot.info.key = name.to_owned();
+            snapshot.info.kind = SnapshotKind::Committed;
+            snapshot.info.labels = labels;
+            table.insert(name.to_owned(), snapshot);
+        }
+        for holder in holders {
+            let moved = async {
+                self.leases.attach(&holder, &[resource(name)]).await?;
+                self.leases.detach(&holder, &[resource(key)]).await
+            };
+            match moved.await {
+                Err(error) if holder.id() == lease.id() => return Err(error),
+                // Another holder may be abandoned at this moment.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     fn get(&self, key: &str) -> Result<Snapshot> {
         let table = self.table.lock().unwrap();
         table.get(key).cloned().ok_or_else(|| Error::new(ErrorKind::NotFound, "get snapshot", key))
@@ -145,45 +183,23 @@ impl Snapshotter for TestSnapshots {
 
     async fn prepare(&self, lease: &Lease, key: &str, parent: Option<&str>, labels: Labels) -> Result<Prepared> {
         self.steps.step("prepare").await?;
-        self.leases.attach(lease, &[resource(key)]).await?;
-        self.add(SnapshotKind::Active, key, parent, labels).map(Prepared::Mounts)
+        self.steps.at_once(async {
+            self.leases.attach(lease, &[resource(key)]).await?;
+            self.add(SnapshotKind::Active, key, parent, labels).map(Prepared::Mounts)
+        })
     }
 
     async fn view(&self, lease: &Lease, key: &str, parent: Option<&str>, labels: Labels) -> Result<Vec<Mount>> {
         self.steps.step("view").await?;
-        self.leases.attach(lease, &[resource(key)]).await?;
-        self.add(SnapshotKind::View, key, parent, labels)
+        self.steps.at_once(async {
+            self.leases.attach(lease, &[resource(key)]).await?;
+            self.add(SnapshotKind::View, key, parent, labels)
+        })
     }
 
     async fn commit(&self, lease: &Lease, name: &str, key: &str, labels: Labels) -> Result<()> {
         self.steps.step("commit").await?;
-        let mut holders = vec![lease.clone()];
-        for info in self.leases.list().await? {
-            let holder = self.leases.get(&info.id).await?.unwrap();
-            if self.leases.resources(&holder).await?.contains(&resource(key)) {
-                holders.push(holder);
-            }
-        }
-        {
-            let mut table = self.table.lock().unwrap();
-            if table.contains_key(name) {
-                return Err(Error::new(ErrorKind::AlreadyExists, "commit", name));
-            }
-            let missing = || Error::new(ErrorKind::NotFound, "commit", key);
-            if table.get(key).ok_or_else(missing)?.info.kind != SnapshotKind::Active {
-                return Err(Error::new(ErrorKind::Invalid, "commit", key));
-            }
-            let mut snapshot = table.remove(key).unwrap();
-            snapshot.info.key = name.to_owned();
-            snapshot.info.kind = SnapshotKind::Committed;
-            snapshot.info.labels = labels;
-            table.insert(name.to_owned(), snapshot);
-        }
-        for holder in holders {
-            self.leases.attach(&holder, &[resource(name)]).await?;
-            self.leases.detach(&holder, &[resource(key)]).await?;
-        }
-        Ok(())
+        self.steps.at_once(self.commit_now(lease, name, key, labels))
     }
 
     async fn mounts(&self, key: &str) -> Result<Vec<Mount>> {

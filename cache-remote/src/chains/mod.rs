@@ -2,6 +2,8 @@
 
 mod graph;
 mod intern;
+mod order;
+mod unite;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,8 +57,9 @@ pub struct ExportResult {
 /// leads to it. Records are kept in a flat arena; no chain is long enough to exhaust a stack.
 ///
 /// Mirrors: BuildKit `cache/remotecache/v1/chains.go`, `CacheChains`, with these deviations:
-/// - Of several matches the first one added takes in all others with their links, children and results; BuildKit takes
-///   a random one and leaves the others as records without children.
+/// - Of several matches the first one added takes in all others with their links, children and results, and so on for
+///   children that are thereby found to be equal; BuildKit takes a random one and leaves the others as records without
+///   children.
 /// - Results are the same if their creation times and all of their digests are equal; BuildKit compares the times and
 ///   the numbers of layers.
 /// - A record never matches one with another number of inputs.
@@ -127,6 +130,18 @@ impl CacheChains {
         Ok(Some(RecordId { builder: self.id, item }))
     }
 
+    /// Adds one more link of a record, unless it would close a loop.
+    pub(crate) fn add_late_link(
+        &mut self,
+        record: RecordId,
+        input: usize,
+        link: RecordLink<'_>,
+    ) -> Result<(), CacheError> {
+        let (source, child) = (self.item(link.source)?, self.item(record)?);
+        self.graph.add_link(source, link.selector, child, input);
+        Ok(())
+    }
+
     /// As [`add`](Self::add), with everything in the builder's own terms.
     pub(crate) fn add_item(
         &mut self,
@@ -136,9 +151,9 @@ impl CacheChains {
     ) -> ItemId {
         let outcome = self.graph.add(digest, slots);
         self.results.resize_with(self.graph.len(), Vec::new);
-        for absorbed in outcome.absorbed {
+        for (into, absorbed) in outcome.absorbed {
             for result in std::mem::take(&mut self.results[absorbed.index()]) {
-                self.add_result(outcome.item, result);
+                self.add_result(into, result);
             }
         }
         for result in results {

@@ -24,8 +24,8 @@ struct Report {
 
 pub(crate) fn run(arguments: &Apply) -> Result<(), Failure> {
     let failed = |what: &str, error: io::Error| Failure::while_doing(what.to_owned(), error);
-    let blob = File::open(&arguments.blob)
-        .map_err(|error| failed(&format!("open {}", arguments.blob.display()), error))?;
+    let blob =
+        File::open(&arguments.blob).map_err(|error| failed(&format!("open {}", arguments.blob.display()), error))?;
     fs::create_dir_all(&arguments.into)
         .and_then(|()| File::open(&arguments.into))
         .map_err(|error| failed(&format!("open {}", arguments.into.display()), error))

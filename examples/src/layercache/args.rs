@@ -95,7 +95,7 @@ pub(crate) struct Build {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SnapshotterChoice {
-    /// overlayfs where it can be mounted, else native.
+    /// What the store has already; else overlayfs where it can be mounted, else native.
     #[default]
     Auto,
     /// Layers by overlayfs; needs root.

@@ -19,7 +19,7 @@ use crate::image_output::{ImageOutput, OutputReport};
 use crate::output::Format;
 use crate::progress::progress;
 use crate::step_index::{StepChain, StepIndex};
-use crate::{session, step};
+use crate::{cache, image, session, step};
 
 /// A step as it was asked for.
 #[derive(Clone, Debug)]
@@ -95,6 +95,12 @@ pub(crate) fn run(arguments: &Build) -> Result<(), Failure> {
     let steps = arguments.steps.iter().map(|text| Step::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let outputs = arguments.outputs.iter().map(ImageOutput::of).collect::<Result<Vec<_>, _>>()?;
     let exports = arguments.export_caches.iter().map(CacheExport::of).collect::<Result<Vec<_>, _>>()?;
+    for spec in &arguments.import_caches {
+        cache::place(spec)?;
+    }
+    if let Some(base) = &arguments.base {
+        image::place(base)?;
+    }
     let config = arguments.config.as_ref().map(std::fs::read).transpose();
     let config = config.map_err(|error| Failure::while_doing("read the image config", error))?;
     let options = EmbeddedOptions::default().with_snapshotter(arguments.snapshotter.into());
@@ -176,8 +182,7 @@ impl Running<'_> {
     async fn run_steps(&self, base: Option<&Base>, lease: &TemporaryLease) -> Result<Vec<Outcome>, Failure> {
         let index = StepIndex::new(&self.store);
         let chain = StepChain::of(base.map(Base::chain_key), &self.steps);
-        let imported =
-            ImportedCaches::import(&self.arguments.import_caches, &self.store, &self.progress).await;
+        let imported = ImportedCaches::import(&self.arguments.import_caches, &self.store, &self.progress).await;
         let records = imported.find(base, &self.steps).await?;
         let mut outcomes = vec![Outcome { state: State::Skipped, source: None, made: None }; self.steps.len()];
         let mut first = 0;

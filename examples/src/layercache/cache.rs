@@ -29,11 +29,19 @@ pub(crate) fn run(command: &Cache) -> Result<(), Failure> {
     match command {
         Cache::Inspect { spec, json } => inspect(spec, Format::of(*json)),
         Cache::Copy { from, to, store, json } => copy(from, to, store, Format::of(*json)),
-        Cache::Checkout { spec, record, store, into, json } => {
-            check_out(spec, record, store, into, Format::of(*json))
-        }
+        Cache::Checkout { spec, record, store, into, json } => check_out(spec, record, store, into, Format::of(*json)),
         Cache::Explain(_) => Err(Failure::usage("cache explain is not built yet")),
     }
+}
+
+/// The directory and the name of the cache that `spec` stands for.
+pub(crate) fn place(spec: &Spec) -> Result<(&str, &str), Failure> {
+    if spec.kind() != "local" {
+        return Err(spec.unknown_kind(&["local"], &PLANNED));
+    }
+    spec.accept(&["src", "tag", "digest"])?;
+    let name = spec.get("digest").or(spec.get("tag")).unwrap_or(DEFAULT_TAG);
+    Ok((spec.require("src")?, name))
 }
 
 /// Imports the cache that `spec` stands for.
@@ -42,12 +50,7 @@ pub(crate) async fn import(
     pool: &Arc<dyn Pool>,
     progress: &Arc<dyn Progress>,
 ) -> Result<ImportedCache, Failure> {
-    if spec.kind() != "local" {
-        return Err(spec.unknown_kind(&["local"], &PLANNED));
-    }
-    spec.accept(&["src", "tag", "digest"])?;
-    let directory = spec.require("src")?;
-    let name = spec.get("digest").or(spec.get("tag")).unwrap_or(DEFAULT_TAG);
+    let (directory, name) = place(spec)?;
     let layout = OciLayout::open(directory, Arc::clone(pool), LayoutOptions::default()).await?;
     let layout = layout.ok_or_else(|| Failure::work(format!("there is no cache in {directory}")))?;
     let options = ImportOptions::default().with_name(spec.text()).with_progress(Arc::clone(progress));
@@ -102,8 +105,8 @@ impl Destination {
         let layout = OciLayout::create(&self.directory, Arc::clone(pool), LayoutOptions::default()).await?;
         let options = ExportOptions::default().with_layout(self.layout).with_progress(Arc::clone(progress));
         let exported = export_to_layout(chains, &layout, &self.tag, &options).await;
-        let exported = exported
-            .map_err(|error| Failure::while_doing(format!("export the cache to {}", self.directory), error))?;
+        let exported =
+            exported.map_err(|error| Failure::while_doing(format!("export the cache to {}", self.directory), error))?;
         Ok(match exported {
             ExportOutcome::Empty => None,
             ExportOutcome::Exported(exported) => {
@@ -180,7 +183,7 @@ fn report(cache: &ImportedCache) -> Report {
         };
         RecordReport {
             digest: record.digest.get(),
-            inputs: record.inputs.iter().map(|slot| slot.iter().flatten().map(input).collect()).collect(),
+            inputs: record.inputs.iter().map(|slot| slot.iter().map(input).collect()).collect(),
             layers: result.as_ref().map(digests),
             created_at: result.as_ref().map(|result| result.created_at),
         }
@@ -213,6 +216,7 @@ struct Copied {
 }
 
 fn copy(from: &Spec, to: &Spec, store: &Path, format: Format) -> Result<(), Failure> {
+    place(from)?;
     let destination = Destination::of(to, &[])?;
     let store = session::open(store)?;
     let progress = progress(ProgressChoice::Quiet);
@@ -244,9 +248,8 @@ pub(crate) async fn load(
     lease: &TemporaryLease,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<cache_core::cache::ImmutableRef>, Failure> {
-    let content: Arc<dyn cache_core::ports::Ingester> = store.local.content.clone();
     let options = cache_remote::LoadOptions::default().with_progress(Arc::clone(progress));
-    let loaded = cache_remote::load(remote, &store.cache, &content, lease.lease(), &options).await;
+    let loaded = cache_remote::load(remote, &store.cache, lease.lease(), &options).await;
     loaded.map_err(|error| Failure::while_doing("load a cached result", error))
 }
 
@@ -257,6 +260,7 @@ struct CheckedOut {
 }
 
 fn check_out(spec: &Spec, record: &Digest, store: &Path, into: &Path, format: Format) -> Result<(), Failure> {
+    place(spec)?;
     let store = session::open(store)?;
     checkout::empty_directory(into)?;
     let report = block_on(async {
@@ -273,5 +277,6 @@ fn check_out(spec: &Spec, record: &Digest, store: &Path, into: &Path, format: Fo
         let layers = result.remote.layers().iter().map(|layer| layer.layer.descriptor.digest).collect();
         Ok(CheckedOut { record: *record, layers })
     })?;
-    format.print(&report, |report| format!("{} of {} layers into {}", report.record, report.layers.len(), into.display()))
+    format
+        .print(&report, |report| format!("{} of {} layers into {}", report.record, report.layers.len(), into.display()))
 }

@@ -32,7 +32,8 @@ pub(crate) fn compression(spec: &Spec) -> Result<CompressionConfig, Failure> {
     let mut config = CompressionConfig::new(codec.compression());
     if let Some(level) = spec.get("compression-level") {
         let level = level.parse();
-        let level = level.map_err(|_| Failure::usage(format!("compression-level is no number in {:?}", spec.text())))?;
+        let level =
+            level.map_err(|_| Failure::usage(format!("compression-level is no number in {:?}", spec.text())))?;
         codec.recipe(Some(level)).map_err(Failure::wrong_argument)?;
         config = config.with_level(level);
     }

@@ -21,7 +21,8 @@ pub(crate) fn empty_directory(into: &Path) -> Result<(), Failure> {
 
 /// Unpacks `layers`, bottom first, into the directory `into`. Each blob is verified on the way.
 pub(crate) async fn unpack(store: &Embedded, layers: &[RemoteLayer], into: &Path) -> Result<(), Failure> {
-    let source = into.canonicalize().map_err(|error| Failure::while_doing(format!("find {}", into.display()), error))?;
+    let source =
+        into.canonicalize().map_err(|error| Failure::while_doing(format!("find {}", into.display()), error))?;
     let options = ["rw", "rbind"].map(str::to_owned).to_vec();
     let mounts = [Mount { kind: MountKind::Bind, source, options }];
     let applier = store.backends.applier.as_ref().ok_or_else(|| Failure::work("the store has no applier"))?;

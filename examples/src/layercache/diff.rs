@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use cache_blobs::codec::Codecs;
-use cache_blobs::differ::{Difference, DifferPath, FoundBy};
+use cache_blobs::differ::{DifferPath, Difference, FoundBy};
 use cache_core::mount::OverlayLayers;
 use cache_core::ports::{DiffOptions, LeaseKind, LeaseManager, LeaseOptions, Mount, MountKind};
 use cache_core::{Annotations, CompressionConfig, Digest, MediaType};

@@ -1,7 +1,7 @@
 //! `layercache du`: what the store's records take.
 
 use cache_core::Timestamp;
-use cache_core::cache::UsageOptions;
+use cache_core::cache::{RefKind, UsageOptions};
 use pollster::block_on;
 use serde::Serialize;
 
@@ -26,13 +26,21 @@ impl From<cache_core::cache::RefUsage> for Record {
     fn from(usage: cache_core::cache::RefUsage) -> Self {
         Self {
             id: usage.id,
-            kind: usage.kind.to_string(),
+            kind: kind(usage.kind).to_owned(),
             bytes: usage.bytes,
             in_use: usage.in_use,
             shared: usage.shared,
             description: usage.description,
             last_used: usage.last_used_at,
         }
+    }
+}
+
+fn kind(kind: RefKind) -> &'static str {
+    match kind {
+        RefKind::BaseLayer => "base",
+        RefKind::Layer => "layer",
+        _ => "unknown",
     }
 }
 

@@ -10,7 +10,7 @@ use cache_core::cache::ImmutableRef;
 use cache_core::ports::{DiffOptions, Pool, TemporaryLease};
 use cache_core::{CompressionConfig, Descriptor, Digest, MediaTypeFamily};
 use exporter_image::history::LayerMeta;
-use exporter_image::output::{ArchiveKind, ArchiveOptions, write_archive_file, write_layout};
+use exporter_image::output::{ArchiveKind, OutputOptions, write_archive_file, write_layout};
 use exporter_image::{ComposeOptions, ComposedImage, ImageExporter, ImageLayer, ImageName, compose_image};
 use serde::Serialize;
 
@@ -57,8 +57,7 @@ pub(crate) struct OutputReport {
 
 impl ImageOutput {
     pub(crate) fn of(spec: &Spec) -> Result<Self, Failure> {
-        let common =
-            ["name", "oci-mediatypes", "compression", "compression-level", "force-compression"];
+        let common = ["name", "oci-mediatypes", "compression", "compression-level", "force-compression"];
         let place = match spec.kind() {
             "image" => {
                 spec.accept(&[&common[..], &["push"]].concat())?;
@@ -104,25 +103,27 @@ impl ImageOutput {
         let pool: &Arc<dyn Pool> = &store.backends.pool;
         let provider = store.local.content.as_ref();
         let created = store.backends.clock.now().to_utc();
-        let names = || {
+        let parsed_names = || {
             let names = self.names.iter().map(|name| name.parse::<ImageName>());
             names.collect::<Result<Vec<_>, _>>().map_err(|error| Failure::usage(format!("{:?}: {error}", self.names)))
         };
-        let failed = |error: exporter_image::Error| Failure::while_doing(format!("write the {} image", self.kind), error);
+        let listed = |names| OutputOptions::new(created).with_names(names).with_progress(Arc::clone(&progress));
+        let failed =
+            |error: exporter_image::Error| Failure::while_doing(format!("write the {} image", self.kind), error);
         match &self.place {
             Place::Store => {
                 let exporter = ImageExporter::into_store(store.local.content.clone(), lease.lease().clone())
                     .with_image_store(store.local.images.clone())
-                    .with_progress(progress);
+                    .with_progress(Arc::clone(&progress));
                 exporter.export(&image, provider, &self.names).await.map_err(failed)?;
             }
             Place::Layout(directory) => {
                 let layout = OciLayout::create(directory, Arc::clone(pool), LayoutOptions::default()).await?;
-                write_layout(&layout, &image, provider, &names()?, created, progress).await.map_err(failed)?;
+                write_layout(&layout, &image, provider, &listed(parsed_names()?)).await.map_err(failed)?;
             }
             Place::Archive(file, kind) => {
-                let options = ArchiveOptions::new(*kind, created).with_names(names()?);
-                write_archive_file(pool.as_ref(), &image, provider, &options, file).await.map_err(failed)?;
+                let options = listed(parsed_names()?);
+                write_archive_file(pool.as_ref(), &image, provider, *kind, &options, file).await.map_err(failed)?;
             }
         }
         Ok(OutputReport {

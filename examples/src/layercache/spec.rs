@@ -31,9 +31,9 @@ impl Spec {
 
     /// The value of `key`.
     pub(crate) fn require(&self, key: &str) -> Result<&str, Failure> {
-        self.get(key).filter(|value| !value.is_empty()).ok_or_else(|| {
-            Failure::usage(format!("type={} needs {key}=… in {:?}", self.kind, self.text))
-        })
+        self.get(key)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Failure::usage(format!("type={} needs {key}=… in {:?}", self.kind, self.text)))
     }
 
     /// A Go-style boolean; an attribute without a value is true.
@@ -50,11 +50,9 @@ impl Spec {
     pub(crate) fn accept(&self, keys: &[&str]) -> Result<(), Failure> {
         match self.attributes.keys().find(|key| !keys.contains(&key.as_str())) {
             None => Ok(()),
-            Some(unknown) => Err(Failure::usage(format!(
-                "type={} has no key {unknown:?}; it has {}",
-                self.kind,
-                keys.join(", ")
-            ))),
+            Some(unknown) => {
+                Err(Failure::usage(format!("type={} has no key {unknown:?}; it has {}", self.kind, keys.join(", "))))
+            }
         }
     }
 
@@ -115,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_specification_is_a_csv_record_of_attributes() {
-        let spec: Spec = r#"type=local,"dest=/a,b",Mode=max,force-compression,note="#.parse().expect("it is well formed");
+        let spec: Spec =
+            r#"type=local,"dest=/a,b",Mode=max,force-compression,note="#.parse().expect("it is well formed");
         assert_eq!((spec.kind(), spec.get("dest"), spec.get("mode")), ("local", Some("/a,b"), Some("max")));
         assert!(spec.flag("force-compression", false).expect("an empty value is true"));
         assert_eq!(spec.get("note"), Some(""));

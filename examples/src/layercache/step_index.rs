@@ -10,7 +10,8 @@ use cache_core::{Digest, ErrorKind, Result};
 
 use crate::build::Step;
 
-/// How the keys of the index begin in the metadata store.
+/// How the keys of the index begin in the metadata store. The snapshotter's name follows: a ref without layers cannot be
+/// used by another one than made it.
 const PREFIX: &str = "layercache-step/";
 
 /// The keys of steps: each stands for the step and everything under it.
@@ -40,24 +41,31 @@ impl StepChain {
 pub(crate) struct StepIndex {
     metadata: Arc<dyn MetadataStore>,
     cache: CacheManager,
+    snapshotter: String,
 }
 
 impl StepIndex {
     pub(crate) fn new(store: &Embedded) -> Self {
-        Self { metadata: store.backends.metadata.clone(), cache: store.cache.clone() }
+        Self {
+            metadata: store.backends.metadata.clone(),
+            cache: store.cache.clone(),
+            snapshotter: store.backends.snapshotter.name().to_owned(),
+        }
+    }
+
+    fn name(&self, key: Digest) -> String {
+        format!("{PREFIX}{}/{key}", self.snapshotter)
     }
 
     /// The result of the step `key`, unless it was pruned.
     pub(crate) async fn find(&self, key: Digest) -> Result<Option<ImmutableRef>> {
-        let Some(entry) = self.metadata.get(&format!("{PREFIX}{key}")).await? else { return Ok(None) };
+        let Some(entry) = self.metadata.get(&self.name(key)).await? else { return Ok(None) };
         let Ok(id) = std::str::from_utf8(&entry.value) else { return Ok(None) };
         match self.cache.get(id).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Invalid) => {
-                let gone = MetadataChange::Delete {
-                    key: entry.key,
-                    precondition: Precondition::Revision(entry.revision),
-                };
+                let gone =
+                    MetadataChange::Delete { key: entry.key, precondition: Precondition::Revision(entry.revision) };
                 if error.kind() == ErrorKind::NotFound {
                     self.metadata.apply(vec![gone]).await?;
                 }
@@ -70,7 +78,7 @@ impl StepIndex {
     /// Remembers `made` as the result of the step `key`. What another process remembered last counts.
     pub(crate) async fn put(&self, key: Digest, made: &ImmutableRef) -> Result<()> {
         let put = MetadataChange::Put {
-            key: format!("{PREFIX}{key}"),
+            key: self.name(key),
             value: Bytes::copy_from_slice(made.id().as_bytes()),
             indexes: Vec::new(),
             precondition: Precondition::Any,
