@@ -13,6 +13,7 @@ use crate::local::mark::{Node, mark};
 use crate::local::resources::{CONTENT, IMAGES, INGESTS, SNAPSHOTS};
 use crate::local::sql::SqlContext;
 use crate::local::store::Store;
+use crate::local::sweep::Extent;
 use crate::local::{begin, flock};
 use crate::ports::Collected;
 
@@ -34,12 +35,12 @@ impl Store {
             // Rows that are forgotten take room in SQLite's log first, more than there is. A few at a time make room for more.
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 while self.forget(FEW, &mut collected)? > 0 {
-                    self.sweep(&mut collected)?;
+                    self.sweep(Extent::Everything, &mut collected)?;
                 }
             }
             Err(error) => return Err(error),
         }
-        self.sweep(&mut collected)?;
+        self.sweep(Extent::Everything, &mut collected)?;
         self.gate()?.fill_reserve();
         Ok(collected)
     }

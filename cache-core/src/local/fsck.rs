@@ -13,7 +13,7 @@ use crate::local::labels::{self, Labelled};
 use crate::local::resources;
 use crate::local::sql::SqlContext;
 use crate::local::store::Store;
-use crate::local::sweep::names;
+use crate::local::sweep::{Extent, names};
 use crate::ports::Resource;
 
 /// Bytes that are hashed at a time.
@@ -206,7 +206,7 @@ impl Store {
             }
             Ok(())
         })?;
-        if damage.is_empty() { Ok(()) } else { self.sweep(&mut Default::default()) }
+        if damage.is_empty() { Ok(()) } else { self.sweep(Extent::Everything, &mut Default::default()) }
     }
 }
 

@@ -85,7 +85,8 @@ impl Ingest {
     pub fn keep(self) -> Result<()> {
         self.usable("keep ingest")?;
         self.sync()?;
-        self.store.database.write(Durability::Synced, |transaction, _| {
+        self.store.database.write(Durability::Synced, |transaction, names| {
+            names.sync_later(self.file.path());
             transaction
                 .execute(
                     "UPDATE ingests SET kept = ?2, updated_at = ?3 WHERE key = ?1",

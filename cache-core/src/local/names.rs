@@ -21,8 +21,13 @@ impl Names {
     pub(super) fn rename(&self, disk: &Disk, from: &Path, to: &Path) -> Result<()> {
         disk.rename(self, from, to)?;
         self.renamed.borrow_mut().push((from.to_owned(), to.to_owned()));
-        self.unsynced.borrow_mut().extend(to.parent().map(Path::to_owned));
+        self.sync_later(to);
         Ok(())
+    }
+
+    /// Has the name `path` synced before the transaction is committed.
+    pub(super) fn sync_later(&self, path: &Path) {
+        self.unsynced.borrow_mut().extend(path.parent().map(Path::to_owned));
     }
 
     /// How much was renamed so far.

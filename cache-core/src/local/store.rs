@@ -16,6 +16,7 @@ use crate::local::gate::Gate;
 use crate::local::ingest::Progress;
 use crate::local::layout::Layout;
 use crate::local::owner::Owner;
+use crate::local::sweep::Extent;
 use crate::ports::Clock;
 use crate::timestamp::Timestamp;
 
@@ -103,7 +104,7 @@ impl Store {
             scratch: AtomicU64::new(0),
         };
         if !dead.is_empty() {
-            store.sweep(&mut Default::default())?;
+            store.sweep(Extent::Processes, &mut Default::default())?;
         }
         Ok(Arc::new(store))
     }
