@@ -20,8 +20,6 @@ pub(crate) struct Base {
     pub(crate) config: Bytes,
     /// The ref of the topmost layer; `None` for an image without layers.
     pub(crate) top: Option<ImmutableRef>,
-    /// How many layers it has.
-    pub(crate) layers: usize,
 }
 
 impl Base {
@@ -37,7 +35,6 @@ impl Base {
         Ok(Self {
             manifest: found.manifest.descriptor.digest,
             config: found.config.bytes.clone(),
-            layers: refs.len(),
             top: refs.into_iter().last(),
         })
     }
