@@ -4,6 +4,7 @@
 mod support;
 
 use support::building::{Build, assert_undamaged, latest, layers, states};
+use support::run_json;
 use support::saved_steps::{
     FAILING, STEPS, assert_cache_saves_every_step, assert_cache_saves_the_steps_before_a_new_one,
     assert_min_holds_only_the_last_result, assert_min_takes_the_layers_that_are_there, build_with_cache,
@@ -48,6 +49,21 @@ fn a_second_build_in_the_same_store_runs_nothing() {
     let made: Vec<_> = second["steps"].as_array().unwrap().iter().map(|step| step["layer"].as_str().unwrap()).collect();
     assert_eq!(made, layers(&latest(&image)).iter().map(|(digest, _)| digest.as_str()).collect::<Vec<_>>());
     assert_undamaged(&store);
+}
+
+#[test]
+fn an_image_from_a_cache_is_the_same_image() {
+    for mode in ["min", "max"] {
+        let work = tempdir().unwrap();
+        build_with_cache(work.path(), "native", mode);
+        let (store, image) = (work.path().join("other-store"), work.path().join("other-image"));
+        let report = Build::new(&store, &STEPS).with_cache_import(&work.path().join("cache")).with_layout(&image).run();
+        assert!(!states(&report).contains(&"run"));
+        let inspect = |image: &std::path::Path| run_json(["image", "inspect", &latest(image), "--json"]);
+        let (ours, theirs) = (inspect(&image), inspect(&work.path().join("image")));
+        assert_eq!(ours["config"], theirs["config"]);
+        assert_eq!(ours["digest"], theirs["digest"]);
+    }
 }
 
 #[test]
@@ -99,22 +115,8 @@ fn a_cached_layer_that_is_damaged_is_a_warning_and_the_step_is_run() {
 fn a_build_looks_in_its_caches_in_order() {
     let work = tempdir().unwrap();
     let (first, second) = (work.path().join("first"), work.path().join("second"));
-    build_with_cache(
-        &{
-            std::fs::create_dir(&first).unwrap();
-            first.clone()
-        },
-        "native",
-        "max",
-    );
-    build_with_cache(
-        &{
-            std::fs::create_dir(&second).unwrap();
-            second.clone()
-        },
-        "native",
-        "max",
-    );
+    build_with_cache(&first, "native", "max");
+    build_with_cache(&second, "native", "max");
     let report = Build::new(&work.path().join("store"), &FAILING)
         .with_cache_import(&first.join("absent"))
         .with_cache_import(&second.join("cache"))

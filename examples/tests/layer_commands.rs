@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cache_blobs::tar::{Header, Writer};
 use serde_json::Value;
 use support::building::{assert_prunes_to_nothing, assert_undamaged, blob, option};
 use support::{assert_same_tree, layercache, run, run_json, shell};
@@ -105,24 +106,64 @@ fn a_damaged_layer_is_not_applied() {
     assert_eq!(layercache(command).output().unwrap().status.code(), Some(1));
 }
 
+/// A layer that hides a file and all that a directory held.
+fn layer_with_whiteouts(work: &Path) -> PathBuf {
+    let mut layer = Writer::new(Vec::new());
+    for header in [
+        Header::file("a/.wh.gone", 0),
+        Header::directory("opaque/"),
+        Header::file("opaque/.wh..wh..opq", 0),
+        Header::file("opaque/new", 0),
+    ] {
+        layer.append(&header, std::io::empty()).unwrap();
+    }
+    let file = work.join("layer.tar");
+    std::fs::write(&file, layer.finish().unwrap()).unwrap();
+    file
+}
+
 #[test]
-fn only_who_may_set_them_gets_overlay_whiteouts() {
-    let work = trees();
-    let (_, blob) = diff(work.path(), &work.path().join("before"), &work.path().join("after"), &["--differ=walking"]);
-    let into = work.path().join("upper");
+fn whiteouts_become_overlay_whiteouts_for_root() {
+    if !support::is_root("making overlay whiteouts") {
+        return;
+    }
+    let work = tempdir().unwrap();
+    let (blob, into) = (layer_with_whiteouts(work.path()), work.path().join("upper"));
+    run(["apply".into(), "--whiteouts=overlay".into(), option("blob", &blob), option("into", &into)]);
+    let made = support::tree(&into);
+    let whiteout = &made[Path::new("a/gone")];
+    assert_eq!((whiteout.kind.as_str(), whiteout.device), ("character device", Some(0)));
+    assert!(!made.contains_key(Path::new("opaque/.wh..wh..opq")));
+    let mut value = [0_u8; 8];
+    let length = rustix::fs::lgetxattr(into.join("opaque"), "trusted.overlay.opaque", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"y");
+}
+
+#[test]
+fn an_ordinary_user_gets_no_opaque_directory_and_is_told() {
+    let work = tempdir().unwrap();
+    let (blob, into) = (layer_with_whiteouts(work.path()), work.path().join("upper"));
     std::fs::create_dir(&into).unwrap();
-    let arguments = ["apply".into(), option("blob", &blob), option("into", &into), "--whiteouts=overlay".into()];
-    let mut command = Command::new(env!("CARGO_BIN_EXE_layercache"));
-    if support::is_root("the refusal of overlay whiteouts by an ordinary user, directly") {
+    let mut tool = PathBuf::from(env!("CARGO_BIN_EXE_layercache"));
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
         // The tool where an ordinary user can run it.
-        let tool = work.path().join("tool");
-        std::fs::copy(env!("CARGO_BIN_EXE_layercache"), &tool).unwrap();
-        for path in [work.path(), &tool, &into] {
+        let copy = work.path().join("tool");
+        std::fs::copy(&tool, &copy).unwrap();
+        for path in [work.path(), &copy, &blob, &into] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
         }
-        command = Command::new(tool);
-        command.uid(65534).gid(65534);
+        tool = copy;
     }
-    let refused = command.args(&arguments).output().unwrap();
-    assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
+    for (whiteouts, code) in [("remove", 0), ("overlay", 1)] {
+        let mut command = Command::new(&tool);
+        command
+            .args(["apply".into(), option("blob", &blob), option("into", &into)])
+            .arg(format!("--whiteouts={whiteouts}"));
+        if is_root {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -14,6 +14,7 @@ use crate::local::labels::{self, Labelled};
 use crate::local::resources;
 use crate::local::sql::SqlContext;
 use crate::local::store::{Store, timestamp};
+use crate::local::usage;
 use crate::ports::BlobInfo;
 
 /// An open blob.
@@ -28,6 +29,17 @@ pub struct BlobFile {
 }
 
 impl Store {
+    /// The disk that a blob's file takes, as du(1) counts it; nothing if there is none.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub(super) fn blob_disk_bytes(&self, digest: &Digest) -> Result<u64> {
+        match usage::of(&self.layout.blob(digest)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            used => Ok(used?.bytes),
+        }
+    }
+
     /// Opens a blob; `None` if there is none.
     ///
     /// # Errors

@@ -43,6 +43,11 @@ impl Step {
         Digest::of(&self.key)
     }
 
+    /// What its ref and its line in an image's history say of it.
+    pub(crate) fn description(&self) -> String {
+        format!("[{}] {}", self.key, self.command)
+    }
+
     /// The digest of its record.
     pub(crate) fn record(&self) -> Digest {
         cache_remote::output_key(&self.cache_map(), 0)
@@ -191,6 +196,7 @@ impl Running<'_> {
                 Some(found) => Some(Outcome { state: State::Cached, source: None, made: Some(found) }),
                 None => match records.load(at, &self.store, lease, &self.progress).await {
                     Some((source, made)) => {
+                        describe(&made, &self.steps[..=at]).await?;
                         index.put(chain.key(at), &made).await?;
                         Some(Outcome { state: State::Cached, source: Some(source), made: Some(made) })
                     }
@@ -222,7 +228,7 @@ impl Running<'_> {
     }
 
     async fn run_step(&self, step: &Step, parent: Option<&ImmutableRef>) -> Result<ImmutableRef, Failure> {
-        let id = format!("[{}] {}", step.key, step.command);
+        let id = step.description();
         let phase = cache_core::ports::Phase::start(&self.progress, id.clone());
         let options = RefOptions::default().with_description(id);
         let mutable = self.store.cache.create(parent, options).await?;
@@ -248,6 +254,17 @@ impl Running<'_> {
         self.progress.event(ProgressEvent::Started { id: id.clone(), total: None });
         self.progress.event(ProgressEvent::Finished { id, error: None });
     }
+}
+
+/// Says of the imported layers under `top` which of `steps` made them. Caches do not hold that.
+async fn describe(top: &ImmutableRef, steps: &[Step]) -> cache_core::Result<()> {
+    for (of, step) in top.layer_chain().iter().rev().zip(steps.iter().rev()) {
+        // One that this store made says it already.
+        if of.layer().is_some_and(|layer| of.description() == format!("imported {}", layer.descriptor.digest)) {
+            of.set_description(&step.description()).await?;
+        }
+    }
+    Ok(())
 }
 
 fn step_report(step: &Step, outcome: &Outcome) -> StepReport {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_blobs::embedded::Embedded;
 use cache_core::cache::{CacheManager, ImmutableRef};
-use cache_core::ports::{BatchOutcome, MetadataChange, MetadataStore, Precondition};
+use cache_core::ports::{BatchOutcome, ContentStore, MetadataChange, MetadataStore, Precondition};
 use cache_core::{Digest, ErrorKind, Result};
 
 use crate::build::Step;
@@ -41,6 +41,7 @@ impl StepChain {
 pub(crate) struct StepIndex {
     metadata: Arc<dyn MetadataStore>,
     cache: CacheManager,
+    content: Arc<dyn ContentStore>,
     snapshotter: String,
 }
 
@@ -49,6 +50,7 @@ impl StepIndex {
         Self {
             metadata: store.backends.metadata.clone(),
             cache: store.cache.clone(),
+            content: store.backends.content.clone(),
             snapshotter: store.backends.snapshotter.name().to_owned(),
         }
     }
@@ -57,12 +59,13 @@ impl StepIndex {
         format!("{PREFIX}{}/{key}", self.snapshotter)
     }
 
-    /// The result of the step `key`, unless it was pruned.
+    /// The result of the step `key`, unless it was pruned or damaged.
     pub(crate) async fn find(&self, key: Digest) -> Result<Option<ImmutableRef>> {
         let Some(entry) = self.metadata.get(&self.name(key)).await? else { return Ok(None) };
         let Ok(id) = std::str::from_utf8(&entry.value) else { return Ok(None) };
         match self.cache.get(id).await {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) if self.has_its_blobs(&found).await? => Ok(Some(found)),
+            Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Invalid) => {
                 let gone =
                     MetadataChange::Delete { key: entry.key, precondition: Precondition::Revision(entry.revision) };
@@ -73,6 +76,16 @@ impl StepIndex {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether no blob of the layers under `top` was lost, as a repair of the store may find.
+    async fn has_its_blobs(&self, top: &ImmutableRef) -> Result<bool> {
+        for layer in top.layer_chain().iter().filter_map(ImmutableRef::layer) {
+            if self.content.info(&layer.descriptor.digest).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Remembers `made` as the result of the step `key`. What another process remembered last counts.

@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -39,8 +40,8 @@ fn build(work: &Path, snapshotter: &'static str, round: usize, number: usize) ->
         .with_layout(&out.join("image"))
 }
 
-/// Kills `child` after so many lines of its progress and a little more, wherever that is.
-fn kill_after(mut child: Child, lines: u64, more: Duration) {
+/// Kills `child` after so many lines of its progress and a little more, wherever that is; whether it was still at work.
+fn kill_after(mut child: Child, lines: u64, more: Duration) -> bool {
     let mut progress = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     for _ in 0..lines {
@@ -51,7 +52,7 @@ fn kill_after(mut child: Child, lines: u64, more: Duration) {
     }
     std::thread::sleep(more);
     child.kill().unwrap();
-    child.wait().unwrap();
+    child.wait().unwrap().signal().is_some()
 }
 
 /// What a build that was left alone said, if it failed.
@@ -69,6 +70,7 @@ fn random(bound: u64) -> u64 {
 /// were left alone succeed, that the store is not damaged, and that it can be emptied.
 pub fn assert_store_survives(work: &Path, snapshotter: &'static str, rounds: usize) {
     let store = work.join("store");
+    let mut killed = 0;
     for round in 1..=rounds {
         std::thread::scope(|scope| {
             let spawn = |number| {
@@ -77,10 +79,12 @@ pub fn assert_store_survives(work: &Path, snapshotter: &'static str, rounds: usi
             };
             let survivors: Vec<_> =
                 (0..SURVIVORS).map(|number| spawn(number)).map(|child| scope.spawn(move || failure(child))).collect();
+            let mut victims = Vec::new();
             for number in SURVIVORS..SURVIVORS + VICTIMS {
                 let (child, lines, more) = (spawn(number), random(LINES), Duration::from_millis(random(40)));
-                scope.spawn(move || kill_after(child, lines, more));
+                victims.push(scope.spawn(move || kill_after(child, lines, more)));
             }
+            killed += victims.into_iter().filter_map(|victim| victim.join().unwrap().then_some(())).count();
             for survivor in survivors {
                 assert_eq!(survivor.join().unwrap(), None, "round {round}");
             }
@@ -92,6 +96,7 @@ pub fn assert_store_survives(work: &Path, snapshotter: &'static str, rounds: usi
             assert_undamaged(&store);
         }
     }
+    assert!(killed >= rounds, "only {killed} builds were killed at work");
     assert_nothing_is_mounted_in(&store);
 }
 
