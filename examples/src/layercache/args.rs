@@ -1,4 +1,5 @@
 //! The arguments of the tool, as docs/cli.md lists them.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are help texts, whose brackets are optional parts")]
 
 use std::path::PathBuf;
 
