@@ -78,7 +78,7 @@ pub fn assert_store_survives(work: &Path, snapshotter: &'static str, rounds: usi
                 command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
             };
             let survivors: Vec<_> =
-                (0..SURVIVORS).map(|number| spawn(number)).map(|child| scope.spawn(move || failure(child))).collect();
+                (0..SURVIVORS).map(&spawn).map(|child| scope.spawn(move || failure(child))).collect();
             let mut victims = Vec::new();
             for number in SURVIVORS..SURVIVORS + VICTIMS {
                 let (child, lines, more) = (spawn(number), random(LINES), Duration::from_millis(random(40)));
