@@ -129,8 +129,8 @@ impl Unpacking {
 /// Whether a blob of `compression` may be called `media_type`. Docker's types never said it reliably, and a type that is
 /// unknown or missing says nothing.
 fn may_be(media_type: &MediaType, compression: &Compression) -> bool {
-    let is_oci = media_type.has_name_in(MediaTypeFamily::Oci)
-        && media_type.to_family(MediaTypeFamily::Oci) == *media_type;
+    let is_oci =
+        media_type.has_name_in(MediaTypeFamily::Oci) && media_type.to_family(MediaTypeFamily::Oci) == *media_type;
     match media_type.layer_compression() {
         Some(named) if is_oci => match compression {
             Compression::EStargz => named == Compression::Gzip,

@@ -120,8 +120,7 @@ impl Embedded {
         fs::create_dir_all(&scratch).map_err(|error| Error::io("create directory", scratch.display(), error))?;
         let mounter: Arc<dyn Mounter> = Arc::new(LinuxMounter::new(Arc::clone(&pool), scratch));
         let codecs = options.codecs.unwrap_or_default();
-        let applier =
-            LayerApplier::new(local.content.clone(), Arc::clone(&mounter), Arc::clone(&pool), codecs.clone());
+        let applier = LayerApplier::new(local.content.clone(), Arc::clone(&mounter), Arc::clone(&pool), codecs.clone());
         let workers = options.workers.or_else(|| std::thread::available_parallelism().ok());
         let memory_bytes = options.memory_bytes.unwrap_or(Budget::DEFAULT_MEMORY_BYTES);
         let budget = Arc::new(Budget::new(workers.unwrap_or(NonZeroUsize::MIN), memory_bytes)?);

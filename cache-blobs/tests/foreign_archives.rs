@@ -34,11 +34,7 @@ fn entries(archive: &[u8]) -> Entries {
         entry.read_to_end(&mut content).unwrap();
         let header = entry.into_header();
         let name = String::from_utf8(header.path.clone()).unwrap();
-        let name = name
-            .strip_prefix("./")
-            .unwrap_or(&name)
-            .trim_end_matches('/')
-            .to_owned();
+        let name = name.strip_prefix("./").unwrap_or(&name).trim_end_matches('/').to_owned();
         entries.insert(name, (header, content));
     }
     entries
@@ -60,11 +56,7 @@ fn sparse_files_are_whole_in_every_format() {
     for (name, entries) in archives() {
         for (file, wanted) in [("sparse", &two), ("many", &many)] {
             let (header, content) = &entries[file];
-            assert_eq!(
-                (header.kind, header.size),
-                (Kind::File, wanted.len() as u64),
-                "{name} {file}"
-            );
+            assert_eq!((header.kind, header.size), (Kind::File, wanted.len() as u64), "{name} {file}");
             assert!(content == wanted, "{name} {file}");
         }
     }
@@ -73,22 +65,11 @@ fn sparse_files_are_whole_in_every_format() {
 #[test]
 fn names_links_and_kinds_are_those_of_the_folder() {
     let long = "n".repeat(150);
-    for (name, entries) in archives()
-        .into_iter()
-        .filter(|(name, _)| !name.starts_with("gnu-sparse"))
-    {
+    for (name, entries) in archives().into_iter().filter(|(name, _)| !name.starts_with("gnu-sparse")) {
         let all = !matches!(name.as_str(), "gnu-v7" | "gnu-ustar" | "bsd-ustar");
         let (first, second) = (&entries["hard"], &entries["plain"]);
-        let (file, link) = if first.0.kind == Kind::File {
-            (first, second)
-        } else {
-            (second, first)
-        };
-        assert_eq!(
-            (file.1.as_slice(), link.0.kind),
-            (&b"hello"[..], Kind::HardLink),
-            "{name}"
-        );
+        let (file, link) = if first.0.kind == Kind::File { (first, second) } else { (second, first) };
+        assert_eq!((file.1.as_slice(), link.0.kind), (&b"hello"[..], Kind::HardLink), "{name}");
         assert_eq!(entries["soft"].0.link, b"plain", "{name}");
         assert_eq!(entries["dir"].0.kind, Kind::Directory, "{name}");
         assert_eq!(entries["caf\u{e9}"].1, b"caf", "{name}");
@@ -97,11 +78,7 @@ fn names_links_and_kinds_are_those_of_the_folder() {
         }
         assert_eq!(entries.contains_key(&format!("dir/{long}")), all, "{name}");
         if all {
-            assert_eq!(
-                entries["dir/longlink"].0.link,
-                long.repeat(2).into_bytes(),
-                "{name}"
-            );
+            assert_eq!(entries["dir/longlink"].0.link, long.repeat(2).into_bytes(), "{name}");
         }
     }
 }

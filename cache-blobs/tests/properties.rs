@@ -15,11 +15,7 @@ use proptest::prelude::*;
 
 /// Bytes without NUL, short ones and long ones.
 fn text(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        vec(b'a'..=b'z', 0..10),
-        vec(1u8..=255, 0..most),
-        vec(prop_oneof![Just(b'/'), b'a'..=b'c'], 0..most)
-    ]
+    prop_oneof![vec(b'a'..=b'z', 0..10), vec(1u8..=255, 0..most), vec(prop_oneof![Just(b'/'), b'a'..=b'c'], 0..most)]
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -36,22 +32,12 @@ fn kind() -> impl Strategy<Value = Kind> {
 
 /// A number near one of the bounds of the formats, or any.
 fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0..5000u64,
-        0o7_777_770..0o10_000_010u64,
-        (1 << 33) - 3..(1 << 33) + 3u64,
-        0..=i64::MAX as u64
-    ]
+    prop_oneof![0..5000u64, 0o7_777_770..0o10_000_010u64, (1 << 33) - 3..(1 << 33) + 3u64, 0..=i64::MAX as u64]
 }
 
 fn time() -> impl Strategy<Value = Timestamp> {
-    let seconds = prop_oneof![
-        number().prop_map(u64::cast_signed),
-        -5000..5000i64,
-        -i64::MAX..0
-    ];
-    (seconds, prop_oneof![Just(0), 0..1_000_000_000u32])
-        .prop_map(|(seconds, nanos)| Timestamp { seconds, nanos })
+    let seconds = prop_oneof![number().prop_map(u64::cast_signed), -5000..5000i64, -i64::MAX..0];
+    (seconds, prop_oneof![Just(0), 0..1_000_000_000u32]).prop_map(|(seconds, nanos)| Timestamp { seconds, nanos })
 }
 
 prop_compose! {
@@ -104,11 +90,7 @@ fn read(archive: &[u8]) -> Vec<(Header, Vec<u8>)> {
         let header = entry.header().clone();
         let mut content = Vec::new();
         // A sparse bomb is not to be read.
-        if (&mut entry)
-            .take(1 << 20)
-            .read_to_end(&mut content)
-            .is_err()
-        {
+        if (&mut entry).take(1 << 20).read_to_end(&mut content).is_err() {
             break;
         }
         entries.push((header, content));
@@ -128,14 +110,8 @@ fn tree(whiteouts: bool) -> impl Strategy<Value = MemoryTree> {
     let name = prop_oneof![Just("a"), Just("a-b"), Just("a.b"), Just("b"), Just("c")];
     let path = vec(name, 1..4).prop_map(|names| names.join("/"));
     let kinds = if whiteouts { 0..7u8 } else { 0..5u8 };
-    let entry = (
-        path,
-        kinds,
-        prop_oneof![Just(0o644), Just(0o600)],
-        "[xy]{0,2}",
-        0..2i64,
-        prop_oneof![Just(0), Just(7u32)],
-    );
+    let entry =
+        (path, kinds, prop_oneof![Just(0o644), Just(0o600)], "[xy]{0,2}", 0..2i64, prop_oneof![Just(0), Just(7u32)]);
     vec(entry, 0..15).prop_map(|entries| {
         let mut tree = MemoryTree::new();
         for (path, kind, mode, content, seconds, nanos) in entries {
@@ -146,14 +122,8 @@ fn tree(whiteouts: bool) -> impl Strategy<Value = MemoryTree> {
                 5 => Header::new(Kind::CharDevice, path),
                 _ => Header::directory(path).with_xattr("trusted.overlay.opaque", "y"),
             };
-            let header = header
-                .with_mode(mode)
-                .with_modified(Timestamp { seconds, nanos });
-            let content = if header.kind == Kind::File {
-                content.as_bytes()
-            } else {
-                b""
-            };
+            let header = header.with_mode(mode).with_modified(Timestamp { seconds, nanos });
+            let content = if header.kind == Kind::File { content.as_bytes() } else { b"" };
             // An entry below a file is none.
             let _ = tree.insert(&header, content);
         }
@@ -162,10 +132,7 @@ fn tree(whiteouts: bool) -> impl Strategy<Value = MemoryTree> {
 }
 
 fn contents(layer: &[u8]) -> BTreeMap<Vec<u8>, Header> {
-    read(layer)
-        .into_iter()
-        .map(|(header, _)| (header.path.clone(), header))
-        .collect()
+    read(layer).into_iter().map(|(header, _)| (header.path.clone(), header)).collect()
 }
 
 proptest! {

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use cache_blobs::apply::{
-    ApplyLimit, ApplyLimits, ApplyOptions, Error, OverlayXattrs, Ownership, Problem, Whiteouts,
-    unpack,
+    ApplyLimit, ApplyLimits, ApplyOptions, Error, OverlayXattrs, Ownership, Problem, Whiteouts, unpack,
 };
 use cache_blobs::changes::MemoryTree;
 use cache_blobs::tar::{Header, Kind, Timestamp, Writer};
@@ -37,13 +36,7 @@ fn xattr(jail: &Jail, path: &str, key: &str) -> Option<Vec<u8>> {
 }
 
 fn supports_user_xattrs(jail: &Jail) -> bool {
-    rustix::fs::setxattr(
-        jail.root(),
-        "user.test",
-        b"1",
-        rustix::fs::XattrFlags::empty(),
-    )
-    .is_ok()
+    rustix::fs::setxattr(jail.root(), "user.test", b"1", rustix::fs::XattrFlags::empty()).is_ok()
 }
 
 #[test]
@@ -61,11 +54,7 @@ fn a_directory_takes_over_a_directory_and_replaces_everything_else() {
         fs::create_dir_all(jail.at("d")).unwrap();
         fs::write(jail.at("d/kept"), "x").unwrap();
         fs::write(jail.at("f"), "x").unwrap();
-        jail.unpack(&[
-            (Header::directory("d").with_mode(0o711), ""),
-            directory("f"),
-        ])
-        .unwrap();
+        jail.unpack(&[(Header::directory("d").with_mode(0o711), ""), directory("f")]).unwrap();
         assert_eq!(jail.read("d/kept"), "x");
         assert_eq!(jail.at("d").metadata().unwrap().mode() & 0o7777, 0o711);
         assert!(jail.at("f").is_dir());
@@ -85,91 +74,40 @@ fn a_file_replaces_a_directory_with_everything_in_it() {
 #[test]
 fn a_replaced_file_leaves_its_other_names_alone() {
     each(|jail| {
-        jail.unpack(&[file("a", "old"), hard_link("b", "a"), file("a", "new")])
-            .unwrap();
-        assert_eq!(
-            (jail.read("a"), jail.read("b")),
-            ("new".into(), "old".into())
-        );
+        jail.unpack(&[file("a", "old"), hard_link("b", "a"), file("a", "new")]).unwrap();
+        assert_eq!((jail.read("a"), jail.read("b")), ("new".into(), "old".into()));
     });
 }
 
 #[test]
 fn modes_times_and_links_are_those_of_the_archive() {
     each(|jail| {
-        let time = Timestamp {
-            seconds: 1_000_000_000,
-            nanos: 123_456_789,
-        };
+        let time = Timestamp { seconds: 1_000_000_000, nanos: 123_456_789 };
         let entries = [
-            (
-                Header::directory("d").with_mode(0o1777).with_modified(time),
-                "",
-            ),
-            (
-                Header::file("d/f", 0).with_mode(0o4755).with_modified(time),
-                "x",
-            ),
+            (Header::directory("d").with_mode(0o1777).with_modified(time), ""),
+            (Header::file("d/f", 0).with_mode(0o4755).with_modified(time), "x"),
             (Header::symlink("d/s", "f").with_modified(time), ""),
-            (
-                Header::new(Kind::Fifo, "d/p")
-                    .with_mode(0o622)
-                    .with_modified(time),
-                "",
-            ),
-            (
-                Header::hard_link("d/h", "d/f")
-                    .with_mode(0o4755)
-                    .with_modified(time),
-                "",
-            ),
+            (Header::new(Kind::Fifo, "d/p").with_mode(0o622).with_modified(time), ""),
+            (Header::hard_link("d/h", "d/f").with_mode(0o4755).with_modified(time), ""),
         ];
         jail.unpack(&entries).unwrap();
-        for (path, mode) in [
-            ("d", 0o1777),
-            ("d/f", 0o4755),
-            ("d/h", 0o4755),
-            ("d/p", 0o622),
-        ] {
+        for (path, mode) in [("d", 0o1777), ("d/f", 0o4755), ("d/h", 0o4755), ("d/p", 0o622)] {
             let metadata = jail.at(path).symlink_metadata().unwrap();
             assert_eq!(metadata.mode() & 0o7777, mode, "{path}");
-            assert_eq!(
-                (metadata.mtime(), metadata.mtime_nsec()),
-                (1_000_000_000, 123_456_789),
-                "{path}"
-            );
+            assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (1_000_000_000, 123_456_789), "{path}");
         }
         let metadata = jail.at("d/s").symlink_metadata().unwrap();
-        assert_eq!(
-            (metadata.mtime(), jail.target("d/s")),
-            (1_000_000_000, "f".into())
-        );
+        assert_eq!((metadata.mtime(), jail.target("d/s")), (1_000_000_000, "f".into()));
         assert!(jail.is_same_file("d/f", "d/h"));
-        assert!(
-            jail.at("d/p")
-                .symlink_metadata()
-                .unwrap()
-                .file_type()
-                .is_fifo()
-        );
+        assert!(jail.at("d/p").symlink_metadata().unwrap().file_type().is_fifo());
     });
 }
 
 #[test]
 fn times_that_a_file_system_cannot_hold_become_1970() {
     each(|jail| {
-        let at = |path, seconds| {
-            (
-                Header::file(path, 0).with_modified(Timestamp::from_seconds(seconds)),
-                "",
-            )
-        };
-        jail.unpack(&[
-            at("early", -1),
-            at("late", 1 << 40),
-            at("last", 9_223_372_035),
-        ])
-        .unwrap();
+        let at = |path, seconds| (Header::file(path, 0).with_modified(Timestamp::from_seconds(seconds)), "");
+        jail.unpack(&[at("early", -1), at("late", 1 << 40), at("last", 9_223_372_035)]).unwrap();
         assert_eq!(jail.at("early").metadata().unwrap().mtime(), 0);
         assert_eq!(jail.at("late").metadata().unwrap().mtime(), 0);
         assert!(jail.at("last").metadata().unwrap().mtime() > 0);
@@ -193,21 +131,11 @@ fn the_time_of_access_is_never_before_that_of_modification() {
 fn a_directory_without_access_for_its_owner_can_still_be_filled() {
     each(|jail| {
         let closed = |path| (Header::directory(path).with_mode(0o500), "");
-        jail.unpack(&[
-            closed("d"),
-            closed("d/e"),
-            file("d/e/f", "x"),
-            file("d/g", "x"),
-        ])
-        .unwrap();
+        jail.unpack(&[closed("d"), closed("d/e"), file("d/e/f", "x"), file("d/g", "x")]).unwrap();
         assert_eq!(jail.at("d/e").metadata().unwrap().mode() & 0o777, 0o500);
         assert_eq!(jail.at("d").metadata().unwrap().mode() & 0o777, 0o500);
         for path in ["d", "d/e"] {
-            fs::set_permissions(
-                jail.at(path),
-                std::os::unix::fs::PermissionsExt::from_mode(0o700),
-            )
-            .unwrap();
+            fs::set_permissions(jail.at(path), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         }
     });
 }
@@ -218,12 +146,7 @@ fn a_whiteout_removes_what_is_there_and_is_itself_not_kept() {
         fs::create_dir_all(jail.at("d/e")).unwrap();
         fs::write(jail.at("d/e/f"), "x").unwrap();
         fs::write(jail.at("g"), "x").unwrap();
-        jail.unpack(&[
-            file("d/.wh.e", ""),
-            file(".wh.g", ""),
-            file(".wh.never-was", ""),
-        ])
-        .unwrap();
+        jail.unpack(&[file("d/.wh.e", ""), file(".wh.g", ""), file(".wh.never-was", "")]).unwrap();
         assert!(jail.exists("d") && !jail.exists("d/e") && !jail.exists("g"));
         assert_eq!(fs::read_dir(jail.root()).unwrap().count(), 1);
     });
@@ -248,13 +171,7 @@ fn an_opaque_marker_hides_what_was_there_but_not_its_own_layer() {
             ];
             entries.insert(if last { 5 } else { 1 }, marker);
             jail.unpack(&entries).unwrap();
-            for gone in [
-                "d/old",
-                "d/f",
-                "d/both/old",
-                "d/implicit-old",
-                "d/.wh..wh..opq",
-            ] {
+            for gone in ["d/old", "d/f", "d/both/old", "d/implicit-old", "d/.wh..wh..opq"] {
                 assert!(!jail.exists(gone), "{gone}");
             }
             for kept in ["d/new", "d/both/new", "d/implicit/new"] {
@@ -269,8 +186,7 @@ fn an_opaque_marker_keeps_what_its_layer_put_into_an_old_directory() {
     each(|jail| {
         fs::create_dir_all(jail.at("d/sub")).unwrap();
         fs::write(jail.at("d/sub/old"), "old").unwrap();
-        jail.unpack(&[file("d/sub/new", "new"), file("d/.wh..wh..opq", "")])
-            .unwrap();
+        jail.unpack(&[file("d/sub/new", "new"), file("d/.wh..wh..opq", "")]).unwrap();
         assert!(jail.exists("d/sub/new") && !jail.exists("d/sub/old"));
     });
 }
@@ -282,27 +198,14 @@ fn whiteouts_become_those_of_an_overlay() {
             eprintln!("skipped: no user attributes here");
             return;
         }
-        let options = jail
-            .options()
-            .with_whiteouts(Whiteouts::Overlay(OverlayXattrs::User));
-        jail.unpack_with(
-            &[
-                directory("d"),
-                file("d/.wh..wh..opq", ""),
-                file(".wh.gone", ""),
-            ],
-            &options,
-        )
-        .unwrap();
+        let options = jail.options().with_whiteouts(Whiteouts::Overlay(OverlayXattrs::User));
+        jail.unpack_with(&[directory("d"), file("d/.wh..wh..opq", ""), file(".wh.gone", "")], &options).unwrap();
         assert_eq!(xattr(jail, "d", "user.overlay.opaque").unwrap(), b"y");
         let metadata = jail.at("gone").symlink_metadata().unwrap();
         assert!(metadata.file_type().is_char_device() && metadata.rdev() == 0);
         if is_root() {
-            let options = jail
-                .options()
-                .with_whiteouts(Whiteouts::Overlay(OverlayXattrs::Trusted));
-            jail.unpack_with(&[directory("t"), file("t/.wh..wh..opq", "")], &options)
-                .unwrap();
+            let options = jail.options().with_whiteouts(Whiteouts::Overlay(OverlayXattrs::Trusted));
+            jail.unpack_with(&[directory("t"), file("t/.wh..wh..opq", "")], &options).unwrap();
             assert_eq!(xattr(jail, "t", "trusted.overlay.opaque").unwrap(), b"y");
         }
     });
@@ -315,30 +218,16 @@ fn missing_parents_in_an_upper_directory_look_like_those_below() {
         let uid = rustix::process::getuid().as_raw().into();
         let gid = rustix::process::getgid().as_raw().into();
         let time = Timestamp::from_seconds(1000);
-        let deep = Header::directory("a/b")
-            .with_mode(0o710)
-            .with_owner(uid, gid)
-            .with_modified(time);
-        lower
-            .insert(
-                &Header::directory("a")
-                    .with_mode(0o1770)
-                    .with_owner(uid, gid),
-                b"",
-            )
-            .unwrap();
+        let deep = Header::directory("a/b").with_mode(0o710).with_owner(uid, gid).with_modified(time);
+        lower.insert(&Header::directory("a").with_mode(0o1770).with_owner(uid, gid), b"").unwrap();
         lower.insert(&deep, b"").unwrap();
         let options = jail
             .options()
             .with_whiteouts(Whiteouts::Overlay(OverlayXattrs::User))
             .with_parents(vec![Arc::new(MemoryTree::new()), Arc::new(lower)]);
-        jail.unpack_with(&[file("a/b/c/.wh.x", "")], &options)
-            .unwrap();
+        jail.unpack_with(&[file("a/b/c/.wh.x", "")], &options).unwrap();
         let mode = |path: &str| jail.at(path).metadata().unwrap().mode() & 0o7777;
-        assert_eq!(
-            (mode("a"), mode("a/b"), mode("a/b/c")),
-            (0o1770, 0o710, 0o755)
-        );
+        assert_eq!((mode("a"), mode("a/b"), mode("a/b/c")), (0o1770, 0o710, 0o755));
     });
 }
 
@@ -364,12 +253,7 @@ fn attributes_of_the_host_are_left_out_and_reported() {
         let reported: Vec<_> = applied.xattrs.keys().map(Vec::as_slice).collect();
         assert_eq!(
             reported,
-            [
-                &b"trusted.other"[..],
-                b"trusted.overlay.opaque",
-                b"user.overlay.redirect",
-                b"user.refused"
-            ]
+            [&b"trusted.other"[..], b"trusted.overlay.opaque", b"user.overlay.redirect", b"user.refused"]
         );
         assert_eq!(applied.xattrs[&b"user.refused"[..]].examples, [b"s"]);
     });
@@ -384,38 +268,18 @@ fn owners_and_capabilities_survive_in_this_order() {
     each(|jail| {
         // A capability in version 2 of its format; a change of owner after it would take it away.
         let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let header = Header::file("f", 1)
-            .with_mode(0o6755)
-            .with_owner(12, 34)
-            .with_xattr("security.capability", capability);
+        let header =
+            Header::file("f", 1).with_mode(0o6755).with_owner(12, 34).with_xattr("security.capability", capability);
         let mut writer = Writer::new(Vec::new());
         writer.append(&header, &b"x"[..]).unwrap();
-        writer
-            .append(
-                &Header::new(Kind::CharDevice, "null")
-                    .with_mode(0o666)
-                    .with_device(1, 3),
-                &b""[..],
-            )
-            .unwrap();
+        writer.append(&Header::new(Kind::CharDevice, "null").with_mode(0o666).with_device(1, 3), &b""[..]).unwrap();
         let archive = writer.finish().unwrap();
-        let applied = unpack(
-            &archive[..],
-            fs::File::open(jail.root()).unwrap(),
-            &jail.options(),
-        )
-        .unwrap();
+        let applied = unpack(&archive[..], fs::File::open(jail.root()).unwrap(), &jail.options()).unwrap();
         let metadata = jail.at("f").metadata().unwrap();
-        assert_eq!(
-            (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777),
-            (12, 34, 0o6755)
-        );
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (12, 34, 0o6755));
         assert_eq!(xattr(jail, "f", "security.capability").unwrap(), capability);
         let device = jail.at("null").metadata().unwrap();
-        assert_eq!(
-            (device.rdev(), device.mode() & 0o7777),
-            (rustix::fs::makedev(1, 3), 0o666)
-        );
+        assert_eq!((device.rdev(), device.mode() & 0o7777), (rustix::fs::makedev(1, 3), 0o666));
         assert_eq!((applied.entries, applied.bytes), (2, 1));
     });
 }
@@ -426,19 +290,11 @@ fn an_owner_that_would_wrap_is_refused() {
     each(|jail| {
         for owner in [u64::from(u32::MAX), 1 << 32, 1 << 40] {
             let mut writer = Writer::new(Vec::new());
-            writer
-                .append(&Header::file("f", 0).with_owner(owner, 0), &b""[..])
-                .unwrap();
+            writer.append(&Header::file("f", 0).with_owner(owner, 0), &b""[..]).unwrap();
             let archive = writer.finish().unwrap();
             let options = jail.options().with_ownership(Ownership::Preserve);
             let result = unpack(&archive[..], fs::File::open(jail.root()).unwrap(), &options);
-            assert!(matches!(
-                result,
-                Err(Error::Invalid {
-                    problem: Problem::Owner,
-                    ..
-                })
-            ));
+            assert!(matches!(result, Err(Error::Invalid { problem: Problem::Owner, .. })));
             assert!(!jail.exists("f"));
         }
     });
@@ -448,16 +304,11 @@ fn an_owner_that_would_wrap_is_refused() {
 fn without_ownership_everything_belongs_to_the_current_user() {
     each(|jail| {
         let mut writer = Writer::new(Vec::new());
-        writer
-            .append(&Header::file("f", 0).with_owner(1 << 40, 99), &b""[..])
-            .unwrap();
+        writer.append(&Header::file("f", 0).with_owner(1 << 40, 99), &b""[..]).unwrap();
         let archive = writer.finish().unwrap();
         let options = jail.options().with_ownership(Ownership::Current);
         unpack(&archive[..], fs::File::open(jail.root()).unwrap(), &options).unwrap();
-        assert_eq!(
-            jail.at("f").metadata().unwrap().uid(),
-            rustix::process::geteuid().as_raw()
-        );
+        assert_eq!(jail.at("f").metadata().unwrap().uid(), rustix::process::geteuid().as_raw());
     });
 }
 
@@ -465,13 +316,7 @@ fn without_ownership_everything_belongs_to_the_current_user() {
 fn something_below_a_file_is_refused() {
     each(|jail| {
         let result = jail.unpack(&[file("f", "x"), file("f/g", "y")]);
-        assert!(matches!(
-            result,
-            Err(Error::Invalid {
-                problem: Problem::ParentNotDirectory,
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(Error::Invalid { problem: Problem::ParentNotDirectory, .. })));
         assert_eq!(jail.read("f"), "x");
     });
 }
@@ -480,22 +325,13 @@ fn something_below_a_file_is_refused() {
 fn links_in_a_circle_are_refused_but_long_chains_are_followed() {
     each(|jail| {
         let result = jail.unpack(&[link("a", "b"), link("b", "a"), file("a/x", "")]);
-        assert!(matches!(
-            result,
-            Err(Error::Invalid {
-                problem: Problem::TooManyLinks,
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(Error::Invalid { problem: Problem::TooManyLinks, .. })));
     });
     each(|jail| {
         // The kernel gives up after 40.
         let mut entries = vec![directory("d0")];
         for index in 1..=200 {
-            entries.push((
-                Header::symlink(format!("d{index}"), format!("d{}", index - 1)),
-                "",
-            ));
+            entries.push((Header::symlink(format!("d{index}"), format!("d{}", index - 1)), ""));
         }
         entries.push(file("d200/x", "end"));
         jail.unpack(&entries).unwrap();
@@ -506,8 +342,7 @@ fn links_in_a_circle_are_refused_but_long_chains_are_followed() {
 #[test]
 fn a_dangling_link_is_filled_below_the_root() {
     each(|jail| {
-        jail.unpack(&[link("run", "/var/run/../lib"), file("run/x", "x")])
-            .unwrap();
+        jail.unpack(&[link("run", "/var/run/../lib"), file("run/x", "x")]).unwrap();
         assert_eq!(jail.read("var/lib/x"), "x");
         assert_eq!(jail.target("run"), "/var/run/../lib");
     });
@@ -516,8 +351,7 @@ fn a_dangling_link_is_filled_below_the_root() {
 #[test]
 fn a_hard_link_may_step_back_out_of_what_is_not_there() {
     each(|jail| {
-        jail.unpack(&[file("c", "x"), hard_link("a", "missing/../c")])
-            .unwrap();
+        jail.unpack(&[file("c", "x"), hard_link("a", "missing/../c")]).unwrap();
         assert!(jail.is_same_file("a", "c"));
         assert!(!jail.exists("missing"));
     });
@@ -526,14 +360,8 @@ fn a_hard_link_may_step_back_out_of_what_is_not_there() {
 #[test]
 fn a_hard_link_to_nothing_is_an_error() {
     each(|jail| {
-        assert!(matches!(
-            jail.unpack(&[hard_link("a", "missing")]),
-            Err(Error::Io { .. })
-        ));
-        assert!(matches!(
-            jail.unpack(&[hard_link("a", "no/such/directory")]),
-            Err(Error::Io { .. })
-        ));
+        assert!(matches!(jail.unpack(&[hard_link("a", "missing")]), Err(Error::Io { .. })));
+        assert!(matches!(jail.unpack(&[hard_link("a", "no/such/directory")]), Err(Error::Io { .. })));
         assert!(!jail.exists("no"));
     });
 }
@@ -562,23 +390,11 @@ fn limits_hold() {
     };
     each(|jail| {
         let three = [file("a", "12345"), file("b", "12345"), file("c", "")];
-        assert_eq!(
-            with(ApplyLimits::default().with_entries(2))(jail, &three),
-            Some(ApplyLimit::Entries)
-        );
-        assert_eq!(
-            with(ApplyLimits::default().with_entries(3))(jail, &three),
-            None
-        );
-        assert_eq!(
-            with(ApplyLimits::default().with_bytes(9))(jail, &three),
-            Some(ApplyLimit::Bytes)
-        );
+        assert_eq!(with(ApplyLimits::default().with_entries(2))(jail, &three), Some(ApplyLimit::Entries));
+        assert_eq!(with(ApplyLimits::default().with_entries(3))(jail, &three), None);
+        assert_eq!(with(ApplyLimits::default().with_bytes(9))(jail, &three), Some(ApplyLimit::Bytes));
         let deep = [file("1/2/3/4", "")];
-        assert_eq!(
-            with(ApplyLimits::default().with_depth(3))(jail, &deep),
-            Some(ApplyLimit::Depth)
-        );
+        assert_eq!(with(ApplyLimits::default().with_depth(3))(jail, &deep), Some(ApplyLimit::Depth));
     });
 }
 
@@ -587,22 +403,12 @@ fn a_bomb_of_text_is_stopped_and_a_layer_of_zeros_is_not() {
     each(|jail| {
         let compressed = Arc::new(AtomicU64::new(100));
         let limits = ApplyLimits::default().with_ratio(10, 100_000);
-        let options = jail
-            .options()
-            .with_limits(limits)
-            .with_compressed(compressed);
+        let options = jail.options().with_limits(limits).with_compressed(compressed);
         let zeros = "\0".repeat(4 << 20);
-        jail.unpack_with(&[file("zeros", &zeros)], &options)
-            .unwrap();
+        jail.unpack_with(&[file("zeros", &zeros)], &options).unwrap();
         let text = "a".repeat(4 << 20);
         let result = jail.unpack_with(&[file("text", &text)], &options);
-        assert!(matches!(
-            result,
-            Err(Error::LimitExceeded {
-                limit: ApplyLimit::Ratio,
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(Error::LimitExceeded { limit: ApplyLimit::Ratio, .. })));
         assert!(jail.at("text").metadata().unwrap().len() < 1 << 20);
     });
 }
@@ -614,27 +420,10 @@ fn the_stream_is_read_to_its_end_but_not_beyond_the_limit() {
         stream.write_all(&[0; 10_000]).unwrap();
         stream.write_all(b"rest").unwrap();
         let root = || fs::File::open(jail.root()).unwrap();
-        assert_eq!(
-            unpack(&stream[..], root(), &jail.options())
-                .unwrap()
-                .stream_bytes,
-            stream.len() as u64
-        );
-        let options = jail
-            .options()
-            .with_limits(ApplyLimits::default().with_bytes(5000));
-        let result = unpack(
-            std::io::Read::chain(&stream[..], std::io::repeat(0)),
-            root(),
-            &options,
-        );
-        assert!(matches!(
-            result,
-            Err(Error::LimitExceeded {
-                limit: ApplyLimit::Bytes,
-                ..
-            })
-        ));
+        assert_eq!(unpack(&stream[..], root(), &jail.options()).unwrap().stream_bytes, stream.len() as u64);
+        let options = jail.options().with_limits(ApplyLimits::default().with_bytes(5000));
+        let result = unpack(std::io::Read::chain(&stream[..], std::io::repeat(0)), root(), &options);
+        assert!(matches!(result, Err(Error::LimitExceeded { limit: ApplyLimit::Bytes, .. })));
     });
 }
 
@@ -664,10 +453,8 @@ fn a_directory_that_moves_while_it_is_filled_stays_inside() {
                 }
             });
             for index in 0..200 {
-                let entries = [
-                    (Header::file(format!("d/e{index}/f"), 0), "x"),
-                    (Header::file(format!("d/f{index}"), 0), "x"),
-                ];
+                let entries =
+                    [(Header::file(format!("d/e{index}/f"), 0), "x"), (Header::file(format!("d/f{index}"), 0), "x")];
                 // It may fail, but nothing may appear outside, which `unpack` of the jail checks.
                 let _ = jail.unpack(&entries);
             }

@@ -16,14 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn path() -> impl Strategy<Value = String> {
-    let name = prop_oneof![
-        Just("a"),
-        Just("b"),
-        Just("c"),
-        Just(".."),
-        Just("."),
-        Just("")
-    ];
+    let name = prop_oneof![Just("a"), Just("b"), Just("c"), Just(".."), Just("."), Just("")];
     (any::<bool>(), vec(name, 1..5))
         .prop_map(|(rooted, names)| format!("{}{}", if rooted { "/" } else { "" }, names.join("/")))
 }
@@ -34,19 +27,13 @@ fn entry() -> impl Strategy<Value = (Header, &'static str)> {
         let (header, content) = match kind {
             0 | 1 => (Header::file(path.trim_end_matches('/'), 0), "content"),
             2 => (Header::directory(path), ""),
-            3 | 4 => (
-                Header::symlink(path, if target.is_empty() { "." } else { &target }),
-                "",
-            ),
+            3 | 4 => (Header::symlink(path, if target.is_empty() { "." } else { &target }), ""),
             5 => (Header::hard_link(path, target), ""),
             6 => (Header::file(format!("{directory}/.wh.{name}"), 0), ""),
             7 => (Header::file(format!("{directory}/.wh..wh..opq"), 0), ""),
             _ => (Header::new(Kind::Fifo, path.trim_end_matches('/')), ""),
         };
-        (
-            header.with_modified(Timestamp::from_seconds(seconds)),
-            content,
-        )
+        (header.with_modified(Timestamp::from_seconds(seconds)), content)
     })
 }
 
@@ -58,17 +45,10 @@ fn describe(directory: &Path, above: &str, found: &mut BTreeMap<String, String>)
         let metadata = entry.path().symlink_metadata().unwrap();
         let content = match (metadata.is_symlink(), metadata.is_file()) {
             (true, _) => fs::read_link(entry.path()).unwrap().display().to_string(),
-            (_, true) => format!(
-                "{} {}",
-                fs::read_to_string(entry.path()).unwrap(),
-                metadata.mtime()
-            ),
+            (_, true) => format!("{} {}", fs::read_to_string(entry.path()).unwrap(), metadata.mtime()),
             _ => String::new(),
         };
-        found.insert(
-            path.clone(),
-            format!("{:o} {} {content}", metadata.mode(), metadata.nlink()),
-        );
+        found.insert(path.clone(), format!("{:o} {} {content}", metadata.mode(), metadata.nlink()));
         if metadata.is_dir() {
             describe(&entry.path(), &path, found);
         }

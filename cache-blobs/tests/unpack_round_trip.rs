@@ -26,13 +26,7 @@ fn cases() -> Vec<String> {
     let mut cases: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .filter_map(|entry| {
-            entry
-                .unwrap()
-                .file_name()
-                .into_string()
-                .unwrap()
-                .strip_suffix(".trees.tar.zst")
-                .map(str::to_owned)
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(".trees.tar.zst").map(str::to_owned)
         })
         .collect();
     cases.sort();
@@ -41,9 +35,7 @@ fn cases() -> Vec<String> {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/layer-diffs")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layer-diffs").join(name)
 }
 
 fn unpacked(name: &str) -> Vec<u8> {
@@ -57,9 +49,7 @@ fn tree(archive: &[u8], directory: &str) -> MemoryTree {
 /// The whole tree as a layer with all attributes.
 fn whole(tree: &dyn Tree) -> Vec<u8> {
     let options = LayerOptions::default().with_xattrs(XattrPolicy::All);
-    write_layer(double_walk(None, tree).unwrap(), tree, Vec::new(), options)
-        .unwrap()
-        .0
+    write_layer(double_walk(None, tree).unwrap(), tree, Vec::new(), options).unwrap().0
 }
 
 fn apply(layer: &[u8], root: &Path, options: &ApplyOptions) {
@@ -71,13 +61,7 @@ fn apply(layer: &[u8], root: &Path, options: &ApplyOptions) {
 fn describe(tree: &dyn Tree, privileged: bool) -> BTreeMap<String, String> {
     let mut groups = HashMap::new();
     let mut found = BTreeMap::new();
-    describe_in(
-        &tree.root().unwrap(),
-        "",
-        privileged,
-        &mut groups,
-        &mut found,
-    );
+    describe_in(&tree.root().unwrap(), "", privileged, &mut groups, &mut found);
     found
 }
 
@@ -96,58 +80,32 @@ fn describe_in(
         if !privileged && matches!(metadata.kind, FileKind::CharDevice | FileKind::BlockDevice) {
             continue;
         }
-        let entry = TreeEntry {
-            directory: Arc::clone(directory),
-            name,
-            metadata: metadata.clone(),
-        };
+        let entry = TreeEntry { directory: Arc::clone(directory), name, metadata: metadata.clone() };
         let content = match metadata.kind {
             FileKind::File if !privileged && metadata.mode & 0o400 == 0 => {
                 format!("{} bytes", metadata.size)
             }
             FileKind::File => {
                 let mut content = Vec::new();
-                Filled::new(entry.content().unwrap())
-                    .read_to_end(&mut content)
-                    .unwrap();
+                Filled::new(entry.content().unwrap()).read_to_end(&mut content).unwrap();
                 format!(
                     "{} bytes {:x}",
                     content.len(),
-                    content
-                        .iter()
-                        .fold(7u64, |hash, byte| hash.wrapping_mul(31) ^ u64::from(*byte))
+                    content.iter().fold(7u64, |hash, byte| hash.wrapping_mul(31) ^ u64::from(*byte))
                 )
             }
             FileKind::Symlink => entry.link_target().unwrap().escape_ascii().to_string(),
             _ => String::new(),
         };
-        let first = groups
-            .entry(metadata.identity)
-            .or_insert_with(|| path.clone())
-            .clone();
-        let owner = if privileged {
-            (metadata.uid, metadata.gid)
-        } else {
-            (0, 0)
-        };
-        let capability = if privileged {
-            entry.xattr(b"security.capability").unwrap()
-        } else {
-            None
-        };
-        let mode = if metadata.kind == FileKind::Symlink {
-            0
-        } else {
-            metadata.mode
-        };
+        let first = groups.entry(metadata.identity).or_insert_with(|| path.clone()).clone();
+        let owner = if privileged { (metadata.uid, metadata.gid) } else { (0, 0) };
+        let capability = if privileged { entry.xattr(b"security.capability").unwrap() } else { None };
+        let mode = if metadata.kind == FileKind::Symlink { 0 } else { metadata.mode };
         found.insert(
             path.clone(),
             format!(
                 "{:?} {mode:o} {owner:?} {}:{} {} {content} {capability:?} {first}",
-                metadata.kind,
-                metadata.device_major,
-                metadata.device_minor,
-                metadata.modified.seconds
+                metadata.kind, metadata.device_major, metadata.device_minor, metadata.modified.seconds
             ),
         );
         if metadata.is_directory() {
@@ -165,10 +123,7 @@ fn forgive(case: &str, lines: BTreeMap<String, String>) -> BTreeMap<String, Stri
         true => String::new(),
         false => without_group(&line).to_owned(),
     };
-    lines
-        .into_iter()
-        .map(|(path, line)| (path, shorter(line)))
-        .collect()
+    lines.into_iter().map(|(path, line)| (path, shorter(line))).collect()
 }
 
 fn without_group(line: &str) -> &str {
@@ -191,25 +146,14 @@ fn a_layer_turns_the_tree_before_into_the_tree_after() {
     for case in cases() {
         let trees = unpacked(&format!("{case}.trees.tar.zst"));
         let (before, after) = (tree(&trees, "before"), tree(&trees, "after"));
-        for (differ, resolution) in [
-            ("walking", Resolution::Automatic),
-            ("overlay", Resolution::Walk),
-        ] {
+        for (differ, resolution) in [("walking", Resolution::Automatic), ("overlay", Resolution::Walk)] {
             let root = tempdir().unwrap();
             let options = ApplyOptions::default().with_resolution(resolution);
             apply(&whole(&before), root.path(), &options);
-            apply(
-                &unpacked(&format!("{case}.{differ}.tar.zst")),
-                root.path(),
-                &options,
-            );
+            apply(&unpacked(&format!("{case}.{differ}.tar.zst")), root.path(), &options);
             let found = describe(&DirectoryTree::open(root.path()).unwrap(), is_root());
             let wanted = describe(&after, is_root());
-            assert_eq!(
-                forgive(&case, found),
-                forgive(&case, wanted),
-                "{case} {differ}"
-            );
+            assert_eq!(forgive(&case, found), forgive(&case, wanted), "{case} {differ}");
         }
     }
 }
@@ -221,13 +165,8 @@ fn a_layer_becomes_an_upper_directory_that_shows_the_tree_after() {
         let (before, after) = (tree(&trees, "before"), tree(&trees, "after"));
         let (lower, upper) = (tempdir().unwrap(), tempdir().unwrap());
         apply(&whole(&before), lower.path(), &ApplyOptions::default());
-        let options =
-            ApplyOptions::default().with_whiteouts(Whiteouts::Overlay(OverlayXattrs::User));
-        apply(
-            &unpacked(&format!("{case}.overlay.tar.zst")),
-            upper.path(),
-            &options,
-        );
+        let options = ApplyOptions::default().with_whiteouts(Whiteouts::Overlay(OverlayXattrs::User));
+        apply(&unpacked(&format!("{case}.overlay.tar.zst")), upper.path(), &options);
         let view = Overlay::new(vec![
             Arc::new(DirectoryTree::open(upper.path()).unwrap()),
             Arc::new(DirectoryTree::open(lower.path()).unwrap()),
@@ -237,18 +176,9 @@ fn a_layer_becomes_an_upper_directory_that_shows_the_tree_after() {
         let ungrouped = |lines: BTreeMap<String, String>| -> Vec<String> {
             forgive(&case, lines)
                 .iter()
-                .map(|(path, line)| {
-                    format!(
-                        "{path} {}",
-                        line.rsplit_once(' ').map_or("", |(line, _)| line)
-                    )
-                })
+                .map(|(path, line)| format!("{path} {}", line.rsplit_once(' ').map_or("", |(line, _)| line)))
                 .collect()
         };
-        assert_eq!(
-            ungrouped(found),
-            ungrouped(describe(&after, is_root())),
-            "{case}"
-        );
+        assert_eq!(ungrouped(found), ungrouped(describe(&after, is_root())), "{case}");
     }
 }

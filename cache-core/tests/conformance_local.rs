@@ -110,3 +110,54 @@ mod export {
 
     cache_core::export_conformance!(subject);
 }
+
+#[cfg(target_os = "linux")]
+mod snapshots {
+    use cache_core::conformance::snapshot::SnapshotSubject;
+    use cache_core::mount::LinuxMounter;
+    use cache_core::ports::Pool;
+    use cache_core::snapshot::{DirectorySnapshotter, Durability, NativeOptions, OverlayfsOptions, SnapshotRows};
+
+    use super::*;
+
+    fn subject(
+        name: &str,
+        make: impl FnOnce(Arc<dyn SnapshotRows>, Arc<dyn Pool>) -> cache_core::Result<DirectorySnapshotter>,
+    ) -> SnapshotSubject {
+        let (local, clock, directory) = local();
+        let beside = TempDir::new().unwrap();
+        for name in ["mounts", "scratch"] {
+            std::fs::create_dir(beside.path().join(name)).unwrap();
+        }
+        let pool: Arc<dyn Pool> = Arc::new(ThreadPool::new());
+        let snapshotter = make(local.snapshots(name), Arc::clone(&pool)).unwrap();
+        let mounter = LinuxMounter::new(pool, beside.path().join("mounts"));
+        SnapshotSubject::new(Arc::new(snapshotter), local.leases, clock)
+            .with_trees(Arc::new(mounter), beside.path().join("scratch"))
+            .with_collector(local.collector, local.content)
+            .keeping((directory, beside))
+    }
+
+    mod native {
+        use super::*;
+
+        fn subject() -> SnapshotSubject {
+            let options = NativeOptions::default().with_durability(Durability::Relaxed);
+            super::subject("native", |rows, pool| DirectorySnapshotter::native(rows, pool, options))
+        }
+
+        cache_core::snapshot_conformance!(subject);
+    }
+
+    /// Layers need the right to mount.
+    mod overlayfs {
+        use super::*;
+
+        fn subject() -> SnapshotSubject {
+            let options = OverlayfsOptions::default().with_durability(Durability::Relaxed);
+            super::subject("overlayfs", |rows, pool| block_on(DirectorySnapshotter::overlayfs(rows, pool, options)))
+        }
+
+        cache_core::snapshot_conformance!(subject);
+    }
+}

@@ -284,7 +284,7 @@ fn a_common_source_of_many_records_costs_nothing() {
         let own = root(&mut chains, &at.to_string());
         child(&mut chains, "copy", &[&[common], &[own]]);
     }
-    assert_eq!(chains.len(), 200_001);
+    assert_eq!(chains.len(), 60_001);
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Copies of blobs into an export target.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use cache_core::ports::{Begun, Expected, ExportTarget, Ingest, Manager, Provider};
 use cache_core::{Descriptor, Error, ErrorKind, LabelChange, Labels, Result};
 use futures::StreamExt;
+
+/// Tells apart the keys that one process uses when the usual one is taken.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// Where the blobs of an image go.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +27,13 @@ impl Destination<'_> {
         labels: Labels,
         advance: impl Fn(u64) + Send + Sync,
     ) -> Result<()> {
-        let Some(mut ingest) = self.begin(descriptor, &labels).await? else {
+        let Some((key, mut ingest)) = self.begin(descriptor, &labels).await? else {
             advance(descriptor.size);
             return Ok(());
         };
         advance(ingest.offset());
         match read_into(provider, descriptor, ingest.as_mut(), advance).await {
-            Ok(()) => self.commit(ingest, descriptor, labels).await,
+            Ok(()) => self.commit(&key, ingest, descriptor, labels).await,
             Err(error) => {
                 ingest.keep().await?;
                 Err(error)
@@ -38,18 +43,27 @@ impl Destination<'_> {
 
     /// Writes a blob that is in memory.
     pub(crate) async fn put(&self, descriptor: &Descriptor, bytes: &Bytes, labels: Labels) -> Result<()> {
-        let Some(mut ingest) = self.begin(descriptor, &labels).await? else { return Ok(()) };
+        let Some((key, mut ingest)) = self.begin(descriptor, &labels).await? else { return Ok(()) };
         let offset = usize::try_from(ingest.offset()).unwrap_or(usize::MAX);
         if offset < bytes.len() {
             ingest.write(bytes.slice(offset..)).await?;
         }
-        self.commit(ingest, descriptor, labels).await
+        self.commit(&key, ingest, descriptor, labels).await
     }
 
-    /// `None` if the blob is there; it has `labels` then.
-    async fn begin(&self, descriptor: &Descriptor, labels: &Labels) -> Result<Option<Box<dyn Ingest>>> {
-        match self.target.begin(&key(descriptor), Expected::of(descriptor)).await? {
-            Begun::Started(ingest) => Ok(Some(ingest)),
+    /// `None` if the blob is there; it has `labels` then. While somebody else writes the same blob, it is written under
+    /// another key, so that neither has to wait for the other.
+    async fn begin(&self, descriptor: &Descriptor, labels: &Labels) -> Result<Option<(String, Box<dyn Ingest>)>> {
+        let mut key = key(descriptor);
+        let begun = match self.target.begin(&key, Expected::of(descriptor)).await {
+            Err(error) if error.kind() == ErrorKind::Busy => {
+                key = format!("{key}-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+                self.target.begin(&key, Expected::of(descriptor)).await?
+            }
+            begun => begun?,
+        };
+        match begun {
+            Begun::Started(ingest) => Ok(Some((key, ingest))),
             Begun::AlreadyThere(info) => {
                 let missing = labels.iter().filter(|(key, value)| info.labels.get(*key) != Some(*value));
                 let changes: Vec<_> = missing.map(|(key, value)| LabelChange::set(key, value)).collect();
@@ -63,12 +77,12 @@ impl Destination<'_> {
         }
     }
 
-    async fn commit(&self, ingest: Box<dyn Ingest>, descriptor: &Descriptor, labels: Labels) -> Result<()> {
+    async fn commit(&self, key: &str, ingest: Box<dyn Ingest>, descriptor: &Descriptor, labels: Labels) -> Result<()> {
         match ingest.commit(Some(descriptor.digest), labels).await {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // The wrong bytes would be what the next copy resumes.
-                if let Begun::Started(wrong) = self.target.begin(&key(descriptor), Expected::of(descriptor)).await? {
+                if let Begun::Started(wrong) = self.target.begin(key, Expected::of(descriptor)).await? {
                     wrong.abort().await?;
                 }
                 Err(error)

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmod, chownat,
-    fchmod, fchown, fsetxattr, fstat, futimens, lsetxattr, openat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmod, chownat, fchmod, fchown,
+    fsetxattr, fstat, futimens, lsetxattr, openat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -45,28 +45,17 @@ pub(super) fn set_attributes(
         let (uid, gid) = owner(header)?;
         let done = match &object.made.handle {
             Some(handle) => fchown(handle, Some(uid), Some(gid)),
-            None => chownat(
-                object.directory,
-                object.name(),
-                Some(uid),
-                Some(gid),
-                AtFlags::SYMLINK_NOFOLLOW,
-            ),
+            None => chownat(object.directory, object.name(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW),
         };
         done.map_err(|error| Error::io(Operation::SetOwner, &header.path, error))?;
     }
     for (key, value) in &header.xattrs {
         if !set_xattr(object, key, value, header, options)? {
-            applied
-                .xattrs
-                .entry(key.clone())
-                .or_default()
-                .add(&header.path);
+            applied.xattrs.entry(key.clone()).or_default().add(&header.path);
         }
     }
     if object.made.kind != FileKind::Symlink {
-        set_mode(object, mode)
-            .map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
+        set_mode(object, mode).map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
     }
     if object.made.kind != FileKind::Directory {
         set_times(object, header)?;
@@ -79,12 +68,7 @@ pub(super) fn set_times(object: &Object<'_>, header: &Header) -> Result<(), Erro
     let times = timestamps(header);
     let done = match &object.made.handle {
         Some(handle) => futimens(handle, &times),
-        None => utimensat(
-            object.directory,
-            object.name(),
-            &times,
-            AtFlags::SYMLINK_NOFOLLOW,
-        ),
+        None => utimensat(object.directory, object.name(), &times, AtFlags::SYMLINK_NOFOLLOW),
     };
     done.map_err(|error| Error::io(Operation::SetTimes, &header.path, error))
 }
@@ -96,12 +80,8 @@ pub(super) fn set_mode(object: &Object<'_>, mode: u32) -> Result<(), Errno> {
     if let Some(handle) = &object.made.handle {
         return fchmod(handle, mode);
     }
-    let handle = openat(
-        object.directory,
-        object.name(),
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let handle =
+        openat(object.directory, object.name(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     if FileType::from_raw_mode(fstat(&handle)?.st_mode) == FileType::Symlink {
         return Err(Errno::LOOP);
     }
@@ -144,9 +124,7 @@ fn set_xattr(
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP) => Ok(false),
         // Only files and directories can have attributes of users.
-        Err(Errno::PERM) if key.starts_with(b"user.") && !holds_user_xattrs(object.made.kind) => {
-            Ok(false)
-        }
+        Err(Errno::PERM) if key.starts_with(b"user.") && !holds_user_xattrs(object.made.kind) => Ok(false),
         Err(Errno::PERM) if options.ownership == Ownership::Current => Ok(false),
         Err(error) => Err(Error::io(Operation::SetXattr, &header.path, error)),
     }
@@ -158,27 +136,15 @@ fn holds_user_xattrs(kind: FileKind) -> bool {
 
 /// Time of access is never before that of modification, and what a 64-bit count of nanoseconds cannot hold is 1970.
 fn timestamps(header: &Header) -> Timestamps {
-    let accessed = header
-        .records
-        .get(&b"atime"[..])
-        .and_then(|text| parse_time(text));
+    let accessed = header.records.get(&b"atime"[..]).and_then(|text| parse_time(text));
     let accessed = accessed.map_or(header.modified, |accessed| accessed.max(header.modified));
-    Timestamps {
-        last_access: bounded(accessed),
-        last_modification: bounded(header.modified),
-    }
+    Timestamps { last_access: bounded(accessed), last_modification: bounded(header.modified) }
 }
 
 fn bounded(time: Timestamp) -> Timespec {
     let Timestamp { seconds, nanos } = time;
     if !(0..LAST_SECOND).contains(&seconds) {
-        return Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        return Timespec { tv_sec: 0, tv_nsec: 0 };
     }
-    Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanos.into(),
-    }
+    Timespec { tv_sec: seconds, tv_nsec: nanos.into() }
 }

@@ -13,20 +13,11 @@ pub(super) struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     pub(super) fn new(options: &'a ApplyOptions) -> Self {
-        Self {
-            options,
-            written: 0,
-        }
+        Self { options, written: 0 }
     }
 
     /// One more entry of `size` bytes, `depth` components deep.
-    pub(super) fn entry(
-        &self,
-        applied: &mut Applied,
-        path: &[u8],
-        size: u64,
-        depth: usize,
-    ) -> Result<(), Error> {
+    pub(super) fn entry(&self, applied: &mut Applied, path: &[u8], size: u64, depth: usize) -> Result<(), Error> {
         let limits = &self.options.limits;
         applied.entries += 1;
         applied.bytes = applied.bytes.saturating_add(size);
@@ -42,16 +33,9 @@ impl<'a> Budget<'a> {
         let Some(compressed) = &self.options.compressed else {
             return Ok(());
         };
-        let most = compressed
-            .load(Ordering::Relaxed)
-            .saturating_mul(limits.ratio)
-            .saturating_add(limits.allowance);
+        let most = compressed.load(Ordering::Relaxed).saturating_mul(limits.ratio).saturating_add(limits.allowance);
         if self.written > most {
-            return Err(Error::LimitExceeded {
-                path: path.to_vec(),
-                limit: ApplyLimit::Ratio,
-                maximum: limits.ratio,
-            });
+            return Err(Error::LimitExceeded { path: path.to_vec(), limit: ApplyLimit::Ratio, maximum: limits.ratio });
         }
         Ok(())
     }
@@ -59,23 +43,10 @@ impl<'a> Budget<'a> {
     /// So many bytes follow the end of the archive.
     pub(super) fn trailing(&self, applied: &Applied, bytes: u64) -> Result<(), Error> {
         let maximum = self.options.limits.bytes;
-        within(
-            applied.bytes.saturating_add(bytes),
-            maximum,
-            ApplyLimit::Bytes,
-            b"",
-        )
+        within(applied.bytes.saturating_add(bytes), maximum, ApplyLimit::Bytes, b"")
     }
 }
 
 fn within(value: u64, maximum: u64, limit: ApplyLimit, path: &[u8]) -> Result<(), Error> {
-    if value > maximum {
-        Err(Error::LimitExceeded {
-            path: path.to_vec(),
-            limit,
-            maximum,
-        })
-    } else {
-        Ok(())
-    }
+    if value > maximum { Err(Error::LimitExceeded { path: path.to_vec(), limit, maximum }) } else { Ok(()) }
 }

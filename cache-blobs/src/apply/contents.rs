@@ -23,9 +23,7 @@ pub(super) fn write_contents<R: Read>(
     let (mut position, mut end) = (0u64, 0u64);
     loop {
         match entry.next_extent(buffer)? {
-            Extent::Data(count) if count >= MIN_HOLE_BYTES && is_zero(&buffer[..count]) => {
-                position += count as u64
-            }
+            Extent::Data(count) if count >= MIN_HOLE_BYTES && is_zero(&buffer[..count]) => position += count as u64,
             Extent::Data(count) => {
                 let path = &entry.header().path;
                 budget.write(count, path)?;
@@ -39,8 +37,7 @@ pub(super) fn write_contents<R: Read>(
         }
     }
     if position > end {
-        file.set_len(position)
-            .map_err(|error| Error::io(Operation::Write, &entry.header().path, error))?;
+        file.set_len(position).map_err(|error| Error::io(Operation::Write, &entry.header().path, error))?;
     }
     Ok(())
 }
@@ -48,8 +45,5 @@ pub(super) fn write_contents<R: Read>(
 fn is_zero(bytes: &[u8]) -> bool {
     // In words, which the compiler turns into vector instructions; a byte loop with an early exit stays scalar.
     let (chunks, rest) = bytes.as_chunks::<64>();
-    chunks
-        .iter()
-        .all(|chunk| chunk.iter().fold(0, |seen, byte| seen | byte) == 0)
-        && rest.iter().all(|byte| *byte == 0)
+    chunks.iter().all(|chunk| chunk.iter().fold(0, |seen, byte| seen | byte) == 0) && rest.iter().all(|byte| *byte == 0)
 }

@@ -6,9 +6,7 @@ use std::io::Read;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat};
 use rustix::io::Errno;
 
 use super::budget::Budget;
@@ -51,11 +49,7 @@ pub(super) fn create<R: Read>(
     let path = OsStr::from_bytes(name);
     match header.kind {
         Kind::Directory => {
-            match mkdirat(
-                directory,
-                path,
-                Mode::from_raw_mode(working_mode(header.mode) & 0o700),
-            ) {
+            match mkdirat(directory, path, Mode::from_raw_mode(working_mode(header.mode) & 0o700)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -66,22 +60,14 @@ pub(super) fn create<R: Read>(
                 Err(Errno::ACCESS) => None,
                 Err(error) => return Err(failed(error)),
             };
-            Ok(Some(Made {
-                kind: FileKind::Directory,
-                handle,
-            }))
+            Ok(Some(Made { kind: FileKind::Directory, handle }))
         }
         Kind::File => {
-            let flags =
-                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file =
-                openat(directory, path, flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = openat(directory, path, flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
             let file = File::from(file);
             write_contents(entry, &file, buffer, budget)?;
-            Ok(Some(Made {
-                kind: FileKind::File,
-                handle: Some(file.into()),
-            }))
+            Ok(Some(Made { kind: FileKind::File, handle: Some(file.into()) }))
         }
         Kind::Symlink => {
             symlinkat(OsStr::from_bytes(&header.link), directory, path).map_err(failed)?;
@@ -89,14 +75,7 @@ pub(super) fn create<R: Read>(
         }
         Kind::HardLink => link(root, directory, name, header).map(|kind| Some(kind.into())),
         Kind::Fifo => {
-            mknodat(
-                directory,
-                path,
-                FileType::Fifo,
-                Mode::from_raw_mode(0o600),
-                0,
-            )
-            .map_err(failed)?;
+            mknodat(directory, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(failed)?;
             Ok(Some(FileKind::Fifo.into()))
         }
         Kind::CharDevice | Kind::BlockDevice => {
@@ -105,13 +84,7 @@ pub(super) fn create<R: Read>(
                 _ => (FileType::BlockDevice, FileKind::BlockDevice),
             };
             let device = makedev(header.device_major, header.device_minor);
-            match mknodat(
-                directory,
-                path,
-                file_type,
-                Mode::from_raw_mode(0o600),
-                device,
-            ) {
+            match mknodat(directory, path, file_type, Mode::from_raw_mode(0o600), device) {
                 Ok(()) => Ok(Some(kind.into())),
                 Err(Errno::PERM) if devices == Devices::SkipDenied => Ok(None),
                 Err(error) => Err(failed(error)),
@@ -122,32 +95,13 @@ pub(super) fn create<R: Read>(
 
 /// Repeats an earlier name. The target's directory is found below the root, and its last component is not followed,
 /// so a link to a symbolic link is another name of that link.
-fn link(
-    root: &Root<'_>,
-    directory: BorrowedFd<'_>,
-    name: &[u8],
-    header: &Header,
-) -> Result<FileKind, Error> {
+fn link(root: &Root<'_>, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<FileKind, Error> {
     let failed = |error: Errno| Error::io(Operation::Link, &header.path, error);
-    let (parents, target) = split_target(&header.link)
-        .ok_or_else(|| Error::invalid(&header.path, Problem::LinkTarget))?;
-    let parent = root
-        .directory(parents, Missing::Keep)?
-        .ok_or_else(|| failed(Errno::NOENT))?;
-    linkat(
-        &parent,
-        OsStr::from_bytes(target),
-        directory,
-        OsStr::from_bytes(name),
-        AtFlags::empty(),
-    )
-    .map_err(failed)?;
-    let stat = statat(
-        directory,
-        OsStr::from_bytes(name),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .map_err(failed)?;
+    let (parents, target) =
+        split_target(&header.link).ok_or_else(|| Error::invalid(&header.path, Problem::LinkTarget))?;
+    let parent = root.directory(parents, Missing::Keep)?.ok_or_else(|| failed(Errno::NOENT))?;
+    linkat(&parent, OsStr::from_bytes(target), directory, OsStr::from_bytes(name), AtFlags::empty()).map_err(failed)?;
+    let stat = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => FileKind::Symlink,
         FileType::RegularFile => FileKind::File,

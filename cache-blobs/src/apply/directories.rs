@@ -61,14 +61,9 @@ fn finish_one(root: &Root<'_>, directory: &Directory) -> Result<(), Error> {
         Err(error) => return Err(Error::io(Operation::Inspect, &header.path, error)),
     }
     let made = Made::from(FileKind::Directory);
-    let object = Object {
-        directory: parent.as_fd(),
-        name,
-        made: &made,
-    };
+    let object = Object { directory: parent.as_fd(), name, made: &made };
     if working_mode(header.mode) != header.mode {
-        set_mode(&object, header.mode)
-            .map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
+        set_mode(&object, header.mode).map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
     }
     set_times(&object, header)
 }

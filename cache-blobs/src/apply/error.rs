@@ -48,18 +48,11 @@ pub enum Error {
 
 impl Error {
     pub(super) fn io(operation: Operation, path: &[u8], source: impl Into<io::Error>) -> Self {
-        Self::Io {
-            operation,
-            path: path.to_vec(),
-            source: Arc::new(source.into()),
-        }
+        Self::Io { operation, path: path.to_vec(), source: Arc::new(source.into()) }
     }
 
     pub(super) fn invalid(path: &[u8], problem: Problem) -> Self {
-        Self::Invalid {
-            path: path.to_vec(),
-            problem,
-        }
+        Self::Invalid { path: path.to_vec(), problem }
     }
 }
 
@@ -142,10 +135,6 @@ struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}",
-            String::from_utf8_lossy(self.0).escape_debug()
-        )
+        write!(formatter, "{}", String::from_utf8_lossy(self.0).escape_debug())
     }
 }

@@ -23,13 +23,7 @@ pub struct ApplyLimits {
 
 impl Default for ApplyLimits {
     fn default() -> Self {
-        Self {
-            entries: 4_000_000,
-            bytes: 1 << 40,
-            ratio: 2048,
-            allowance: 1 << 30,
-            depth: 512,
-        }
+        Self { entries: 4_000_000, bytes: 1 << 40, ratio: 2048, allowance: 1 << 30, depth: 512 }
     }
 }
 

@@ -88,16 +88,8 @@ impl Default for ApplyOptions {
     fn default() -> Self {
         let privileged = rustix::process::geteuid().is_root();
         Self {
-            ownership: if privileged {
-                Ownership::Preserve
-            } else {
-                Ownership::Current
-            },
-            devices: if privileged {
-                Devices::Create
-            } else {
-                Devices::SkipDenied
-            },
+            ownership: if privileged { Ownership::Preserve } else { Ownership::Current },
+            devices: if privileged { Devices::Create } else { Devices::SkipDenied },
             whiteouts: Whiteouts::default(),
             resolution: Resolution::default(),
             limits: ApplyLimits::default(),

@@ -21,14 +21,7 @@ pub(super) fn clean(path: &[u8]) -> Vec<&[u8]> {
 pub(super) fn split_target(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = path.iter().rposition(|byte| *byte != b'/')? + 1;
     let path = &path[..end];
-    let start = path
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .map_or(0, |slash| slash + 1);
+    let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let (directory, name) = path.split_at(start);
-    if matches!(name, b"." | b"..") {
-        None
-    } else {
-        Some((directory, name))
-    }
+    if matches!(name, b"." | b"..") { None } else { Some((directory, name)) }
 }

@@ -32,11 +32,7 @@ pub(super) enum Removed {
 }
 
 /// Removes `name`, with everything below it and without following links. `path` is for errors.
-pub(super) fn remove_all(
-    directory: BorrowedFd<'_>,
-    name: &[u8],
-    path: &[u8],
-) -> Result<Removed, Error> {
+pub(super) fn remove_all(directory: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<Removed, Error> {
     let failed = |error: Errno| Error::io(Operation::Remove, path, error);
     match unlinkat(directory, OsStr::from_bytes(name), AtFlags::empty()) {
         Ok(()) => return Ok(Removed::Leaf),
@@ -53,11 +49,7 @@ pub(super) fn remove_all(
 }
 
 /// Removes everything in a directory but what `keep` names, and but directories that hold something kept.
-pub(super) fn clear(
-    directory: OwnedFd,
-    path: &[u8],
-    keep: &dyn Fn(&Location) -> bool,
-) -> Result<(), Error> {
+pub(super) fn clear(directory: OwnedFd, path: &[u8], keep: &dyn Fn(&Location) -> bool) -> Result<(), Error> {
     let failed = |error: std::io::Error| Error::io(Operation::Remove, path, error);
     let mut levels = vec![Level::new(directory, Vec::new(), true).map_err(failed)?];
     while let Some(level) = levels.last_mut() {
@@ -86,29 +78,16 @@ struct Level {
 impl Level {
     fn new(fd: OwnedFd, name: Vec<u8>, kept: bool) -> std::io::Result<Self> {
         let names = directory_names(&fd)?.into_iter();
-        Ok(Self {
-            fd,
-            name,
-            names,
-            kept,
-        })
+        Ok(Self { fd, name, names, kept })
     }
 
     /// Removes or keeps one name; a directory is given back to be emptied first.
-    fn take(
-        &mut self,
-        name: Vec<u8>,
-        keep: &dyn Fn(&Location) -> bool,
-    ) -> std::io::Result<Option<Self>> {
+    fn take(&mut self, name: Vec<u8>, keep: &dyn Fn(&Location) -> bool) -> std::io::Result<Option<Self>> {
         let place = location(self.fd.as_fd(), &name)?;
         let kept = keep(&place);
         if kept {
             self.kept = true;
-            let stat = statat(
-                &self.fd,
-                OsStr::from_bytes(&name),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )?;
+            let stat = statat(&self.fd, OsStr::from_bytes(&name), AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                 return Ok(None);
             }

@@ -22,18 +22,11 @@ pub(super) struct Root<'a> {
 
 impl<'a> Root<'a> {
     pub(super) fn new(fd: BorrowedFd<'a>, resolution: Resolution) -> Self {
-        Self {
-            fd,
-            ask_kernel: Cell::new(resolution == Resolution::Automatic),
-        }
+        Self { fd, ask_kernel: Cell::new(resolution == Resolution::Automatic) }
     }
 
     /// The directory at `path`, its links evaluated as in a chroot, made if `missing` says so.
-    pub(super) fn directory(
-        &self,
-        path: &[u8],
-        missing: Missing<'_>,
-    ) -> Result<Option<OwnedFd>, Error> {
+    pub(super) fn directory(&self, path: &[u8], missing: Missing<'_>) -> Result<Option<OwnedFd>, Error> {
         if self.ask_kernel.get() {
             match self.kernel(path) {
                 Ok(found) => return Ok(Some(found)),
@@ -56,13 +49,7 @@ impl<'a> Root<'a> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let mut result = Err(Errno::AGAIN);
         for _ in 0..TRIES {
-            result = openat2(
-                self.fd,
-                OsStr::from_bytes(path),
-                flags,
-                Mode::empty(),
-                resolve,
-            );
+            result = openat2(self.fd, OsStr::from_bytes(path), flags, Mode::empty(), resolve);
             if !matches!(result, Err(Errno::AGAIN)) {
                 break;
             }

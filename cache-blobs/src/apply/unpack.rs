@@ -8,10 +8,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, mknodat, openat,
-    statat,
-};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, mknodat, openat, statat};
 use rustix::io::Errno;
 
 use super::attributes::{Object, owner, set_attributes};
@@ -23,9 +20,7 @@ use super::path::clean;
 use super::remove::{Location, Removed, clear, location, remove_all};
 use super::root::Root;
 use super::walk::Missing;
-use super::{
-    Applied, ApplyOptions, Error, Operation, OverlayXattrs, Ownership, Problem, Whiteouts,
-};
+use super::{Applied, ApplyOptions, Error, Operation, OverlayXattrs, Ownership, Problem, Whiteouts};
 use crate::changes::FileKind;
 use crate::content::BLOCK_BYTES;
 use crate::layer::{OPAQUE_MARKER, WHITEOUT_PREFIX};
@@ -42,11 +37,7 @@ use crate::tar::{Entry, Header, Kind, Reader};
 /// # Errors
 /// [`Error::Archive`], [`Error::Invalid`], [`Error::LimitExceeded`], [`Error::Io`], [`Error::Parents`]. What was
 /// unpacked before stays.
-pub fn unpack(
-    archive: impl Read,
-    root: impl AsFd,
-    options: &ApplyOptions,
-) -> Result<Applied, Error> {
+pub fn unpack(archive: impl Read, root: impl AsFd, options: &ApplyOptions) -> Result<Applied, Error> {
     let mut reader = Reader::with_limits(archive, options.read_limits.clone());
     let mut unpack = Unpack {
         root: Root::new(root.as_fd(), options.resolution),
@@ -82,8 +73,7 @@ impl Unpack<'_> {
     fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), Error> {
         let header = entry.header().clone();
         let parts = clean(&header.path);
-        self.budget
-            .entry(&mut self.applied, &header.path, header.size, parts.len())?;
+        self.budget.entry(&mut self.applied, &header.path, header.size, parts.len())?;
         let Some((name, parents)) = parts.split_last() else {
             return Ok(());
         };
@@ -114,10 +104,7 @@ impl Unpack<'_> {
         let (options, unpacked) = (self.options, &mut self.unpacked);
         let mut created = |directory: BorrowedFd<'_>, above: BorrowedFd<'_>, names: &[Vec<u8>]| {
             let name = names.last().expect("what was made has a name");
-            unpacked.insert(
-                location(above, name)
-                    .map_err(|error| Error::io(Operation::Inspect, path, error))?,
-            );
+            unpacked.insert(location(above, name).map_err(|error| Error::io(Operation::Inspect, path, error))?);
             inherit(directory, names, options)
         };
         let found = self.root.directory(path, Missing::Create(&mut created))?;
@@ -143,61 +130,27 @@ impl Unpack<'_> {
         }
         let place = self.make_room(directory, name, header)?;
         let devices = self.options.devices;
-        let Some(made) = create(
-            &self.root,
-            directory,
-            name,
-            entry,
-            devices,
-            &mut self.buffer,
-            &mut self.budget,
-        )?
+        let Some(made) = create(&self.root, directory, name, entry, devices, &mut self.buffer, &mut self.budget)?
         else {
             self.applied.devices.add(&header.path);
             return Ok(place);
         };
         let is_directory = made.kind == FileKind::Directory;
-        let mode = if is_directory {
-            working_mode(header.mode)
-        } else {
-            header.mode
-        };
-        let object = Object {
-            directory,
-            name,
-            made: &made,
-        };
+        let mode = if is_directory { working_mode(header.mode) } else { header.mode };
+        let object = Object { directory, name, made: &made };
         set_attributes(&object, header, mode, self.options, &mut self.applied)?;
         let failed = |error: Errno| Error::io(Operation::Inspect, &header.path, error);
-        self.unpacked
-            .insert(location(directory, name).map_err(failed)?);
+        self.unpacked.insert(location(directory, name).map_err(failed)?);
         if is_directory {
-            let stat = statat(
-                directory,
-                OsStr::from_bytes(name),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )
-            .map_err(failed)?;
-            self.directories.push(Directory {
-                header: header.clone(),
-                identity: (stat.st_dev, stat.st_ino),
-            });
+            let stat = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            self.directories.push(Directory { header: header.clone(), identity: (stat.st_dev, stat.st_ino) });
         }
         Ok(place)
     }
 
     /// Removes what is in the way; a directory stays where a directory comes.
-    fn make_room(
-        &self,
-        directory: BorrowedFd<'_>,
-        name: &[u8],
-        header: &Header,
-    ) -> Result<Place, Error> {
-        let stat = match statat(
-            directory,
-            OsStr::from_bytes(name),
-            AtFlags::SYMLINK_NOFOLLOW,
-        ) {
+    fn make_room(&self, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<Place, Error> {
+        let stat = match statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(Place::Kept),
             Err(error) => return Err(Error::io(Operation::Inspect, &header.path, error)),
@@ -213,41 +166,25 @@ impl Unpack<'_> {
         })
     }
 
-    fn white_out(
-        &mut self,
-        directory: BorrowedFd<'_>,
-        hidden: &[u8],
-        header: &Header,
-    ) -> Result<Place, Error> {
+    fn white_out(&mut self, directory: BorrowedFd<'_>, hidden: &[u8], header: &Header) -> Result<Place, Error> {
         let removed = remove_all(directory, hidden, &header.path)?;
         if self.options.whiteouts != Whiteouts::Remove {
             let failed = |error: Errno| Error::io(Operation::Create, &header.path, error);
             let name = OsStr::from_bytes(hidden);
-            mknodat(directory, name, FileType::CharacterDevice, Mode::empty(), 0)
-                .map_err(failed)?;
+            mknodat(directory, name, FileType::CharacterDevice, Mode::empty(), 0).map_err(failed)?;
             if self.options.ownership == Ownership::Preserve {
                 let (uid, gid): (Uid, Gid) = owner(header)?;
-                chownat(
-                    directory,
-                    name,
-                    Some(uid),
-                    Some(gid),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )
-                .map_err(|error| Error::io(Operation::SetOwner, &header.path, error))?;
+                chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|error| Error::io(Operation::SetOwner, &header.path, error))?;
             }
         }
-        Ok(if removed == Removed::Nothing {
-            Place::Kept
-        } else {
-            Place::Changed
-        })
+        Ok(if removed == Removed::Nothing { Place::Kept } else { Place::Changed })
     }
 
     fn make_opaque(&self, directory: BorrowedFd<'_>, path: &[u8]) -> Result<(), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let own = openat(directory, c".", flags, Mode::empty())
-            .map_err(|error| Error::io(Operation::Remove, path, error))?;
+        let own =
+            openat(directory, c".", flags, Mode::empty()).map_err(|error| Error::io(Operation::Remove, path, error))?;
         let key = match self.options.whiteouts {
             Whiteouts::Remove => {
                 return clear(own, path, &|location| self.unpacked.contains(location));
@@ -255,8 +192,7 @@ impl Unpack<'_> {
             Whiteouts::Overlay(OverlayXattrs::Trusted) => c"trusted.overlay.opaque",
             Whiteouts::Overlay(OverlayXattrs::User) => c"user.overlay.opaque",
         };
-        fsetxattr(own, key, b"y", XattrFlags::empty())
-            .map_err(|error| Error::io(Operation::SetXattr, path, error))
+        fsetxattr(own, key, b"y", XattrFlags::empty()).map_err(|error| Error::io(Operation::SetXattr, path, error))
     }
 
     /// Reads what follows the archive, because digests cover it.

@@ -17,8 +17,7 @@ const MAX_LINKS: usize = 255;
 const MAX_DEPTH: usize = 4096;
 
 /// Called for every directory that was made.
-pub(super) type Created<'a> =
-    dyn FnMut(BorrowedFd<'_>, BorrowedFd<'_>, &[Vec<u8>]) -> Result<(), Error> + 'a;
+pub(super) type Created<'a> = dyn FnMut(BorrowedFd<'_>, BorrowedFd<'_>, &[Vec<u8>]) -> Result<(), Error> + 'a;
 
 /// What happens to directories that are not there.
 pub(super) enum Missing<'a> {
@@ -30,18 +29,8 @@ pub(super) enum Missing<'a> {
 
 /// Walks from `root` along `path`. Absolute links and `..` end at the root. No component is ever opened by way of a
 /// link, so a tree that changes meanwhile can make the walk fail but cannot lead it out.
-pub(super) fn walk(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    missing: Missing<'_>,
-) -> Result<Option<OwnedFd>, Error> {
-    let mut walk = Walk {
-        root,
-        path,
-        current: reopen(root, &[], path)?,
-        names: Vec::new(),
-        missing: 0,
-    };
+pub(super) fn walk(root: BorrowedFd<'_>, path: &[u8], missing: Missing<'_>) -> Result<Option<OwnedFd>, Error> {
+    let mut walk = Walk { root, path, current: reopen(root, &[], path)?, names: Vec::new(), missing: 0 };
     let mut links = 0;
     let mut pending: Vec<Vec<u8>> = components(path);
     while let Some(name) = pending.pop() {
@@ -59,11 +48,7 @@ pub(super) fn walk(
         }
         if walk.names.len().max(pending.len()) > MAX_DEPTH {
             let maximum = MAX_DEPTH as u64;
-            return Err(Error::LimitExceeded {
-                path: path.to_vec(),
-                limit: ApplyLimit::Depth,
-                maximum,
-            });
+            return Err(Error::LimitExceeded { path: path.to_vec(), limit: ApplyLimit::Depth, maximum });
         }
     }
     match missing {
@@ -75,11 +60,7 @@ pub(super) fn walk(
 
 /// Last component first, so that the next one is popped off the end.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|byte| *byte == b'/')
-        .filter(|name| !matches!(*name, b"" | b"."))
-        .rev()
-        .map(<[u8]>::to_vec)
-        .collect()
+    path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).rev().map(<[u8]>::to_vec).collect()
 }
 
 struct Walk<'a> {
@@ -102,8 +83,7 @@ impl Walk<'_> {
                     match FileType::from_raw_mode(stat.st_mode) {
                         FileType::Directory => self.current = found,
                         FileType::Symlink => {
-                            let target = readlinkat(&found, c"", Vec::new())
-                                .map_err(|error| self.failed(error))?;
+                            let target = readlinkat(&found, c"", Vec::new()).map_err(|error| self.failed(error))?;
                             return Ok(Some(target.into_bytes()));
                         }
                         _ => return Err(Error::invalid(self.path, Problem::ParentNotDirectory)),
@@ -164,12 +144,7 @@ impl Walk<'_> {
 }
 
 fn open_path(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
-    openat(
-        directory,
-        OsStr::from_bytes(name),
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    openat(directory, OsStr::from_bytes(name), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn reopen(root: BorrowedFd<'_>, names: &[Vec<u8>], path: &[u8]) -> Result<OwnedFd, Error> {
@@ -177,8 +152,7 @@ fn reopen(root: BorrowedFd<'_>, names: &[Vec<u8>], path: &[u8]) -> Result<OwnedF
     let failed = |error: Errno| Error::io(Operation::Resolve, path, error);
     let mut current = openat(root, c".", flags, Mode::empty()).map_err(failed)?;
     for name in names {
-        current =
-            openat(&current, OsStr::from_bytes(name), flags, Mode::empty()).map_err(failed)?;
+        current = openat(&current, OsStr::from_bytes(name), flags, Mode::empty()).map_err(failed)?;
     }
     Ok(current)
 }

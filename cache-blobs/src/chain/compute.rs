@@ -101,7 +101,11 @@ async fn compare(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, opt
     let options = options.with_layer_mode(of.layer_mode());
     let differ = backends.differs.iter().find(|differ| differ.supports(&options));
     let differ: &dyn Differ = differ.map(AsRef::as_ref).ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, "find a differ", format_args!("{} of {}", options.compression.compression, of.id()))
+        Error::new(
+            ErrorKind::Unsupported,
+            "find a differ",
+            format_args!("{} of {}", options.compression.compression, of.id()),
+        )
     })?;
     let parent = of.parent();
     let lower = match &parent {

@@ -3,5 +3,5 @@
 mod tree_differ;
 mod upperdir;
 
-pub use tree_differ::{Difference, DifferPath, FoundBy, TreeDiffer};
+pub use tree_differ::{DifferPath, Difference, FoundBy, TreeDiffer};
 pub use upperdir::{Upperdir, upperdir};

@@ -133,7 +133,8 @@ impl TreeDiffer {
     async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<Packed<LayerReport>, Failure> {
         let (key, options) = (call.key.to_owned(), call.layer_options());
         self.pack(call, move |out| {
-            let open = |path: &std::path::PathBuf| DirectoryTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
+            let open =
+                |path: &std::path::PathBuf| DirectoryTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
             let lowers = upperdir.lowers.iter().map(open).collect::<Result<Vec<_>, _>>();
             let trees = lowers.and_then(|lowers| Ok((Overlay::new(lowers), open(&upperdir.upper)?)));
             let (base, upper) = trees.map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
@@ -142,9 +143,9 @@ impl TreeDiffer {
             let changes = match upperdir.lowers.is_empty() {
                 true => Box::new(double_walk(None, &view).map_err(|error| Failure::Trees(tree_failure(&key, error)))?)
                     as Box<dyn Iterator<Item = _>>,
-                false => Box::new(
-                    overlay_upper(&base, &upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?,
-                ),
+                false => {
+                    Box::new(overlay_upper(&base, &upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?)
+                }
             };
             written(&key, write_layer(changes, &view, out, options))
         })
@@ -159,8 +160,8 @@ impl TreeDiffer {
             let trees = opened(lower.as_deref()).and_then(|lower| Ok((lower, opened(upper.as_deref())?)));
             let (lower, upper) = trees.map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
             let upper = upper.unwrap_or_else(|| Box::new(MemoryTree::new()));
-            let changes = double_walk(lower.as_deref(), &*upper)
-                .map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
+            let changes =
+                double_walk(lower.as_deref(), &*upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
             written(&key, write_layer(changes, &*upper, out, options))
         })
         .await
@@ -251,7 +252,8 @@ fn opened(tree: Option<&dyn MountedTree>) -> Result<Option<Box<dyn Tree>>, chang
 impl Differ for TreeDiffer {
     fn supports(&self, options: &DiffOptions) -> bool {
         let codec = self.codecs.of(&options.compression.compression);
-        options.layer_mode == LayerMode::Linux && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
+        options.layer_mode == LayerMode::Linux
+            && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
     }
 
     async fn diff(

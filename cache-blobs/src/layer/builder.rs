@@ -47,12 +47,7 @@ enum Held {
 impl<W: Write> LayerBuilder<W> {
     /// Writes to `out`. Missing parents get mode 0755, owner 0:0 and time 0.
     pub fn new(out: W) -> Self {
-        Self {
-            archive: Writer::new(out),
-            parents: Header::directory(""),
-            epoch: None,
-            held: HashMap::new(),
-        }
+        Self { archive: Writer::new(out), parents: Header::directory(""), epoch: None, held: HashMap::new() }
     }
 
     /// Missing parents get mode, owner, time and attributes of `template`.
@@ -91,11 +86,7 @@ impl<W: Write> LayerBuilder<W> {
         }
         self.add_parents(&header.path)?;
         self.archive.append(&header, content)?;
-        let held = if header.kind == Kind::Directory {
-            Held::Directory
-        } else {
-            Held::Leaf
-        };
+        let held = if header.kind == Kind::Directory { Held::Directory } else { Held::Leaf };
         self.held.insert(header.path, held);
         Ok(())
     }
@@ -124,9 +115,7 @@ impl<W: Write> LayerBuilder<W> {
     pub fn opaque(&mut self, path: impl AsRef<[u8]>) -> Result<(), Error> {
         let marker = [&parts(path.as_ref())?.join(&b'/')[..], b"/", OPAQUE_MARKER].concat();
         self.add_parents(&marker)?;
-        Ok(self
-            .archive
-            .append_header(&Header::file(marker, 0).with_mode(0))?)
+        Ok(self.archive.append_header(&Header::file(marker, 0).with_mode(0))?)
     }
 
     /// Ends the archive and gives the underlying writer back, not flushed.
@@ -138,11 +127,7 @@ impl<W: Write> LayerBuilder<W> {
     }
 
     fn add_parents(&mut self, path: &[u8]) -> Result<(), Error> {
-        let slashes = path
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(index, _)| index);
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
         let mut missing = Vec::new();
         for slash in slashes.rev() {
             match self.held.get(&path[..slash]) {
@@ -153,11 +138,7 @@ impl<W: Write> LayerBuilder<W> {
         }
         for slash in missing.into_iter().rev() {
             let header = self.normalized(&self.parents, path[..slash].to_vec());
-            let header = Header {
-                kind: Kind::Directory,
-                size: 0,
-                ..header
-            };
+            let header = Header { kind: Kind::Directory, size: 0, ..header };
             self.archive.append(&header, io::empty())?;
             self.held.insert(header.path, Held::Parent);
         }
@@ -167,20 +148,13 @@ impl<W: Write> LayerBuilder<W> {
     fn normalized(&self, header: &Header, path: Vec<u8>) -> Header {
         let seconds = header.modified.seconds;
         let seconds = self.epoch.map_or(seconds, |epoch| seconds.min(epoch));
-        Header {
-            path,
-            modified: Timestamp::from_seconds(seconds),
-            ..header.clone()
-        }
+        Header { path, modified: Timestamp::from_seconds(seconds), ..header.clone() }
     }
 }
 
 /// The components of a path below the root; none of them is special to a layer.
 fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Error> {
-    let parts: Vec<&[u8]> = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !matches!(*part, b"" | b"."))
-        .collect();
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
     if parts.is_empty() || parts.contains(&&b".."[..]) {
         return Err(invalid(path, EntryProblem::Path));
     }
@@ -191,8 +165,5 @@ fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Error> {
 }
 
 fn invalid(path: &[u8], problem: EntryProblem) -> Error {
-    Error::Entry {
-        path: path.to_vec(),
-        problem,
-    }
+    Error::Entry { path: path.to_vec(), problem }
 }

@@ -36,15 +36,12 @@ impl<'a, R: Read> Entry<'a, R> {
     /// [`Error::Read`], and [`Error::Malformed`] when the archive ends too early.
     pub fn next_extent(&mut self, buffer: &mut [u8]) -> Result<Extent, Error> {
         let reader = &mut *self.reader;
-        reader
-            .body
-            .next_extent(&mut reader.source, buffer)
-            .map_err(|mut error| {
-                if let Error::Read { place, .. } | Error::Malformed { place, .. } = &mut error {
-                    place.path = Some(self.header.path.clone());
-                }
-                reader.fail(error)
-            })
+        reader.body.next_extent(&mut reader.source, buffer).map_err(|mut error| {
+            if let Error::Read { place, .. } | Error::Malformed { place, .. } = &mut error {
+                place.path = Some(self.header.path.clone());
+            }
+            reader.fail(error)
+        })
     }
 }
 
@@ -60,10 +57,7 @@ impl<R: Read> Read for Entry<'_, R> {
             return Ok(0);
         }
         let reader = &mut *self.reader;
-        reader
-            .body
-            .read(&mut reader.source, buffer)
-            .map_err(|error| into_io(reader.fail(error)))
+        reader.body.read(&mut reader.source, buffer).map_err(|error| into_io(reader.fail(error)))
     }
 }
 

@@ -35,12 +35,7 @@ impl<R: Read> Reader<R> {
     /// Reads from `inner` under other limits.
     pub fn with_limits(inner: R, limits: ReadLimits) -> Self {
         let source = Source { inner, offset: 0 };
-        Self {
-            source,
-            limits,
-            body: Body::default(),
-            state: State::Entries,
-        }
+        Self { source, limits, body: Body::default(), state: State::Entries }
     }
 
     /// The next entry, or `None` after the last. What was not read of the entry before is skipped.
@@ -121,20 +116,12 @@ impl<R: Read> Reader<R> {
                     check_global(&self.records(&bytes, &place)?, &place)?;
                 }
                 b'L' => {
-                    in_order(
-                        !extended.has_records && extended.long_path.is_none(),
-                        &place,
-                    )?;
-                    extended.long_path =
-                        Some(self.long_name(&block, &mut extended.bytes, &place)?);
+                    in_order(!extended.has_records && extended.long_path.is_none(), &place)?;
+                    extended.long_path = Some(self.long_name(&block, &mut extended.bytes, &place)?);
                 }
                 b'K' => {
-                    in_order(
-                        !extended.has_records && extended.long_link.is_none(),
-                        &place,
-                    )?;
-                    extended.long_link =
-                        Some(self.long_name(&block, &mut extended.bytes, &place)?);
+                    in_order(!extended.has_records && extended.long_link.is_none(), &place)?;
+                    extended.long_link = Some(self.long_name(&block, &mut extended.bytes, &place)?);
                 }
                 _ => return self.main(&block, &extended, place).map(Some),
             }
@@ -146,11 +133,7 @@ impl<R: Read> Reader<R> {
         let block = match self.source.block()? {
             Some(block) if !block.is_zero() => block,
             None => {
-                return if extended.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(malformed(place, Problem::Truncated))
-                };
+                return if extended.is_empty() { Ok(None) } else { Err(malformed(place, Problem::Truncated)) };
             }
             Some(_) => {
                 in_order(extended.is_empty(), place)?;
@@ -160,29 +143,15 @@ impl<R: Read> Reader<R> {
                 };
             }
         };
-        if block.checksum_matches() {
-            Ok(Some(block))
-        } else {
-            Err(malformed(place, Problem::Checksum))
-        }
+        if block.checksum_matches() { Ok(Some(block)) } else { Err(malformed(place, Problem::Checksum)) }
     }
 
     /// The contents of an extended header or long name, within the limit for one entry.
-    fn extended_bytes(
-        &mut self,
-        block: &Block,
-        extended: &Extended,
-        place: &Place,
-    ) -> Result<Vec<u8>, Error> {
-        let size = number::parse_unsigned(block.field(block::SIZE))
-            .ok_or_else(|| malformed(place, Problem::Number))?;
+    fn extended_bytes(&mut self, block: &Block, extended: &Extended, place: &Place) -> Result<Vec<u8>, Error> {
+        let size = number::parse_unsigned(block.field(block::SIZE)).ok_or_else(|| malformed(place, Problem::Number))?;
         let maximum = self.limits.header_bytes;
         if size > maximum.saturating_sub(extended.bytes) {
-            return Err(Error::LimitExceeded {
-                place: place.clone(),
-                limit: Limit::HeaderBytes,
-                maximum,
-            });
+            return Err(Error::LimitExceeded { place: place.clone(), limit: Limit::HeaderBytes, maximum });
         }
         let bytes = self.source.bytes(size)?;
         self.source.skip(padding(size))?;
@@ -191,57 +160,31 @@ impl<R: Read> Reader<R> {
 
     fn records(&self, bytes: &[u8], place: &Place) -> Result<Extended, Error> {
         let maximum = self.limits.records;
-        parse_records(bytes, maximum)
-            .map_err(|problem| malformed(place, problem))?
-            .ok_or_else(|| Error::LimitExceeded {
-                place: place.clone(),
-                limit: Limit::Records,
-                maximum: maximum as u64,
-            })
+        parse_records(bytes, maximum).map_err(|problem| malformed(place, problem))?.ok_or_else(|| {
+            Error::LimitExceeded { place: place.clone(), limit: Limit::Records, maximum: maximum as u64 }
+        })
     }
 
-    fn long_name(
-        &mut self,
-        block: &Block,
-        total: &mut u64,
-        place: &Place,
-    ) -> Result<Vec<u8>, Error> {
-        let before = Extended {
-            bytes: *total,
-            ..Extended::default()
-        };
+    fn long_name(&mut self, block: &Block, total: &mut u64, place: &Place) -> Result<Vec<u8>, Error> {
+        let before = Extended { bytes: *total, ..Extended::default() };
         let mut name = self.extended_bytes(block, &before, place)?;
         *total += name.len() as u64;
         while name.last() == Some(&0) {
             name.pop();
         }
-        if name.contains(&0) {
-            Err(malformed(place, Problem::NulInName))
-        } else {
-            Ok(name)
-        }
+        if name.contains(&0) { Err(malformed(place, Problem::NulInName)) } else { Ok(name) }
     }
 
     /// Decodes a main header and sets up its contents.
-    fn main(
-        &mut self,
-        block: &Block,
-        extended: &Extended,
-        mut place: Place,
-    ) -> Result<Header, Error> {
+    fn main(&mut self, block: &Block, extended: &Extended, mut place: Place) -> Result<Header, Error> {
         let mut header = decode(block, extended).map_err(|error| match error {
             DecodeError::Problem(problem) => malformed(&place, problem),
-            DecodeError::Unsupported(type_flag) => Error::Unsupported {
-                place: place.clone(),
-                type_flag,
-            },
+            DecodeError::Unsupported(type_flag) => Error::Unsupported { place: place.clone(), type_flag },
         })?;
         let mut body = Body::new(header.size);
         if header.kind == Kind::File {
             let maximum = self.limits.sparse_pieces;
-            if let Some(found) =
-                sparse::find(&mut self.source, block, extended, header.size, maximum)?
-            {
+            if let Some(found) = sparse::find(&mut self.source, block, extended, header.size, maximum)? {
                 header.size = found.map.real_size;
                 header.path = found.path.unwrap_or(header.path);
                 body = body.with_map(found.map, found.map_bytes);
@@ -250,11 +193,7 @@ impl<R: Read> Reader<R> {
         place.path = Some(header.path.clone());
         let maximum = self.limits.path_bytes;
         if header.path.len() > maximum || header.link.len() > maximum {
-            return Err(Error::LimitExceeded {
-                place,
-                limit: Limit::PathBytes,
-                maximum: maximum as u64,
-            });
+            return Err(Error::LimitExceeded { place, limit: Limit::PathBytes, maximum: maximum as u64 });
         }
         self.body = body;
         Ok(header)
@@ -277,25 +216,16 @@ impl<R: Read> Reader<R> {
 }
 
 fn malformed(place: &Place, problem: Problem) -> Error {
-    Error::Malformed {
-        place: place.clone(),
-        problem,
-    }
+    Error::Malformed { place: place.clone(), problem }
 }
 
 fn in_order(holds: bool, place: &Place) -> Result<(), Error> {
-    if holds {
-        Ok(())
-    } else {
-        Err(malformed(place, Problem::HeaderOrder))
-    }
+    if holds { Ok(()) } else { Err(malformed(place, Problem::HeaderOrder)) }
 }
 
 /// Global headers are ignored, as containerd does, so one that would matter to another program is refused.
 fn check_global(global: &Extended, place: &Place) -> Result<(), Error> {
-    let matters = |key: &[u8]| {
-        matches!(key, pax::PATH | pax::LINK | pax::SIZE) || key.starts_with(pax::SPARSE_PREFIX)
-    };
+    let matters = |key: &[u8]| matches!(key, pax::PATH | pax::LINK | pax::SIZE) || key.starts_with(pax::SPARSE_PREFIX);
     if global.records.keys().any(|key| matters(key)) || !global.sparse_numbers.is_empty() {
         return Err(malformed(place, Problem::GlobalRecord));
     }

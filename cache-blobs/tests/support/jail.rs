@@ -1,11 +1,5 @@
 //! A root to unpack into, with an outside that must stay as it is.
-#![allow(
-    dead_code,
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    unreachable_pub
-)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -34,8 +28,7 @@ impl Jail {
         fs::create_dir_all(whole.path().join("a/etc")).unwrap();
         for outside in ["etc/passwd", "a/etc/passwd", "secret", "a/secret"] {
             fs::write(whole.path().join(outside), "outside").unwrap();
-            fs::set_permissions(whole.path().join(outside), PermissionsExt::from_mode(0o400))
-                .unwrap();
+            fs::set_permissions(whole.path().join(outside), PermissionsExt::from_mode(0o400)).unwrap();
         }
         Self { whole, resolution }
     }
@@ -58,22 +51,10 @@ impl Jail {
     }
 
     /// Unpacks, and makes sure that nothing happened outside.
-    pub fn unpack_with(
-        &self,
-        entries: &[(Header, &str)],
-        options: &ApplyOptions,
-    ) -> Result<Applied, Error> {
+    pub fn unpack_with(&self, entries: &[(Header, &str)], options: &ApplyOptions) -> Result<Applied, Error> {
         let before = self.outside();
-        let result = unpack(
-            &archive(entries)[..],
-            File::open(self.root()).unwrap(),
-            options,
-        );
-        assert_eq!(
-            self.outside(),
-            before,
-            "something outside of the root changed"
-        );
+        let result = unpack(&archive(entries)[..], File::open(self.root()).unwrap(), options);
+        assert_eq!(self.outside(), before, "something outside of the root changed");
         result
     }
 
@@ -86,11 +67,7 @@ impl Jail {
     }
 
     pub fn target(&self, path: &str) -> String {
-        fs::read_link(self.at(path))
-            .unwrap()
-            .into_os_string()
-            .into_string()
-            .unwrap()
+        fs::read_link(self.at(path)).unwrap().into_os_string().into_string().unwrap()
     }
 
     pub fn is_same_file(&self, one: &str, two: &str) -> bool {
@@ -112,13 +89,8 @@ fn collect(directory: &Path, skip: &Path, found: &mut Outside) {
             continue;
         }
         let metadata = path.symlink_metadata().unwrap();
-        let content = metadata
-            .is_file()
-            .then(|| fs::read(&path).unwrap_or_default());
-        found.insert(
-            path.clone(),
-            (metadata.mode(), metadata.nlink(), metadata.mtime(), content),
-        );
+        let content = metadata.is_file().then(|| fs::read(&path).unwrap_or_default());
+        found.insert(path.clone(), (metadata.mode(), metadata.nlink(), metadata.mtime(), content));
         if metadata.is_dir() {
             collect(&path, skip, found);
         }

@@ -16,6 +16,14 @@ pub struct Check<S> {
     pub run: fn(S) -> BoxFuture<'static, Outcome>,
 }
 
+impl<S> Clone for Check<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Check<S> {}
+
 impl<S> fmt::Debug for Check<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Check").field("name", &self.name).finish_non_exhaustive()

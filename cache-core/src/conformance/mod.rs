@@ -19,14 +19,15 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Faulty`] breaks one promise of an implementation at a time. The tests of this crate prove with it that every check
-//! can fail.
+//! [`Faulty`] breaks one promise of an implementation at a time, and [`prove`] shows with it that every check can fail. The
+//! tests of this crate do so for all suites, with one or more faults for each check.
 
 mod blob;
 mod check;
 mod clock;
 mod executor;
 mod patience;
+mod proof;
 mod require;
 mod sample;
 #[macro_use]
@@ -34,6 +35,8 @@ mod suite;
 #[cfg(target_os = "linux")]
 mod tree;
 
+#[cfg(target_os = "linux")]
+pub mod apply;
 pub mod collector;
 pub mod content;
 pub mod export;
@@ -44,9 +47,12 @@ pub mod lease;
 pub mod lock;
 pub mod metadata;
 #[cfg(target_os = "linux")]
+pub mod mount;
+#[cfg(target_os = "linux")]
 pub mod snapshot;
 
 pub use check::{Check, Outcome, Unmet, Violation};
 pub use clock::SuiteClock;
 pub use executor::block_on;
 pub use faulty::{Fault, Faulty};
+pub use proof::{Unproven, prove};

@@ -64,10 +64,10 @@ impl Manager for MemoryContent {
 
 /// An open blob: its bytes, which outlive the blob's collection.
 #[derive(Debug)]
-pub(super) struct MemoryReader(Bytes);
+pub(crate) struct MemoryReader(Bytes);
 
 impl MemoryReader {
-    pub(super) fn boxed(bytes: Bytes) -> Box<dyn BlobReader> {
+    pub(crate) fn boxed(bytes: Bytes) -> Box<dyn BlobReader> {
         Box::new(Self(bytes))
     }
 }

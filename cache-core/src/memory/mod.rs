@@ -17,7 +17,7 @@
 //! ingest.write("hello".into()).await?;
 //! let committed = ingest.commit(None, Default::default()).await?;
 //! assert!(memory.content.info(&committed.info().digest).await?.is_some());
-//! # cache_core::Result::Ok(())
+//! # Ok::<(), cache_core::Error>(())
 //! # }).unwrap();
 //! ```
 
@@ -38,6 +38,8 @@ pub use bundle::Memory;
 pub use clock::ManualClock;
 pub use collector::MemoryCollector;
 pub use content::MemoryContent;
+#[cfg(all(feature = "conformance", target_os = "linux"))]
+pub(crate) use content::MemoryReader;
 pub use images::MemoryImages;
 pub use leases::MemoryLeases;
 pub use locks::MemoryLocks;

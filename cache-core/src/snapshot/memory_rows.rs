@@ -10,18 +10,19 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{LabelChange, Labels, apply_label_changes, validate_labels};
-use crate::ports::{Clock, Lease, Pool, PoolExt, Resource, SnapshotInfo, SnapshotKind, Usage};
+use crate::ports::{Clock, Lease, LeaseManager, Pool, PoolExt, Resource, SnapshotInfo, SnapshotKind, Usage};
 use crate::snapshot::rows::{NewSnapshot, SnapshotRow, SnapshotRows};
 use crate::snapshot::scratch::ScratchTree;
 use crate::snapshot::tree_removal::remove_tree;
 
 /// Rows that end with the process. Their trees lie in a directory that the embedder gives and removes.
 ///
-/// Leases may come from any [`LeaseManager`](crate::ports::LeaseManager). A lease holds the key just before the row exists, so
-/// that a collector finds no moment in which nothing holds it.
+/// Leases may come from any [`LeaseManager`], unless they are [bound](Self::bound_to) to one. A lease holds the key just before
+/// the row exists, so that a collector finds no moment in which nothing holds it.
 #[derive(Debug)]
 pub struct MemoryRows {
     shared: Arc<Shared>,
+    leases: Option<Arc<dyn LeaseManager>>,
     snapshotter: String,
     pool: Arc<dyn Pool>,
     clock: Arc<dyn Clock>,
@@ -122,7 +123,23 @@ impl MemoryRows {
             })
             .await?;
         let shared = Arc::new(Shared { directory, state: Mutex::default() });
-        Ok(Self { shared, snapshotter: snapshotter.into(), pool, clock })
+        Ok(Self { shared, leases: None, snapshotter: snapshotter.into(), pool, clock })
+    }
+
+    /// The same, refusing leases of any manager but `leases`, as the rows of a store do.
+    #[must_use]
+    pub fn bound_to(mut self, leases: Arc<dyn LeaseManager>) -> Self {
+        self.leases = Some(leases);
+        self
+    }
+
+    fn check(&self, operation: &'static str, lease: &Lease) -> Result<()> {
+        match &self.leases {
+            Some(leases) if !std::ptr::addr_eq(Arc::as_ptr(leases), Arc::as_ptr(lease.manager())) => {
+                Err(Error::new(ErrorKind::Invalid, operation, format_args!("foreign lease {}", lease.id())))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn resource(&self, key: &str) -> Resource {
@@ -170,6 +187,7 @@ impl SnapshotRows for MemoryRows {
 
     async fn create(&self, lease: &Lease, new: NewSnapshot, tree: Option<ScratchTree>) -> Result<SnapshotRow> {
         const OPERATION: &str = "create snapshot";
+        self.check(OPERATION, lease)?;
         validate_labels(&new.labels)?;
         let claim = self.shared.claim(OPERATION, &new.key)?;
         if let Some(parent) = &new.parent {
@@ -224,6 +242,7 @@ impl SnapshotRows for MemoryRows {
         usage: Usage,
     ) -> Result<()> {
         const OPERATION: &str = "commit snapshot";
+        self.check(OPERATION, lease)?;
         validate_labels(&labels)?;
         let _claim = self.shared.claim(OPERATION, name)?;
         let key = &active.info.key;

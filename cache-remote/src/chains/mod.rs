@@ -2,6 +2,8 @@
 
 mod graph;
 mod intern;
+mod order;
+mod unite;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,8 +57,9 @@ pub struct ExportResult {
 /// leads to it. Records are kept in a flat arena; no chain is long enough to exhaust a stack.
 ///
 /// Mirrors: BuildKit `cache/remotecache/v1/chains.go`, `CacheChains`, with these deviations:
-/// - Of several matches the first one added takes in all others with their links, children and results; BuildKit takes
-///   a random one and leaves the others as records without children.
+/// - Of several matches the first one added takes in all others with their links, children and results, and so on for
+///   children that are thereby found to be equal; BuildKit takes a random one and leaves the others as records without
+///   children.
 /// - Results are the same if their creation times and all of their digests are equal; BuildKit compares the times and
 ///   the numbers of layers.
 /// - A record never matches one with another number of inputs.
@@ -148,9 +151,9 @@ impl CacheChains {
     ) -> ItemId {
         let outcome = self.graph.add(digest, slots);
         self.results.resize_with(self.graph.len(), Vec::new);
-        for absorbed in outcome.absorbed {
+        for (into, absorbed) in outcome.absorbed {
             for result in std::mem::take(&mut self.results[absorbed.index()]) {
-                self.add_result(outcome.item, result);
+                self.add_result(into, result);
             }
         }
         for result in results {

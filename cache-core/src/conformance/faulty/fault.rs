@@ -153,6 +153,94 @@ pub enum Fault {
     /// One blob more is counted than was freed.
     CountsOneMore,
 
+    // Snapshotters.
+    /// A parent that is not there is taken for none.
+    AcceptsMissingParent,
+    /// Snapshots that are not committed can be parents.
+    BuildsOnAnyKind,
+    /// No snapshot has its parent under it.
+    ForgetsParent,
+    /// A snapshot has its parent's parent under it.
+    SkipsLayer,
+    /// A key that is taken can be prepared again.
+    PreparesOverTaken,
+    /// A view is an active snapshot.
+    ViewsAreWritable,
+    /// The root of a snapshot has mode 0700.
+    PrivateRoot,
+    /// The labels of the active snapshot stay at the commit.
+    CommitKeepsLabels,
+    /// A name that is taken can be committed again.
+    CommitsOverTaken,
+    /// What is not active can be committed.
+    CommitsAnyKind,
+    /// What is not there can be committed.
+    CommitsNothing,
+    /// A committed snapshot has mounts.
+    MountsCommitted,
+    /// Nothing has a parent in what is told.
+    InfoForgetsParent,
+    /// Nothing that is changed has another time of its update.
+    UpdatesMoveNoTime,
+    /// Nothing takes any disk.
+    MeasuresNothing,
+    /// A parent can be removed.
+    RemovesParents,
+    /// A removed snapshot is there again.
+    RemovesNothing,
+    /// One snapshot is not listed.
+    OmitsSnapshot,
+    /// A commit loses extended attributes.
+    LosesAttributes,
+    /// A commit loses times.
+    LosesTimes,
+    /// A commit loses modes.
+    LosesModes,
+    /// A commit loses owners.
+    LosesOwners,
+    /// A commit loses files.
+    LosesFiles,
+
+    // Mounters.
+    /// Every tree is empty.
+    MountsNothing,
+    /// No tree can be written to.
+    MountsReadOnly,
+    /// Every tree can be written to.
+    MountsReadWrite,
+    /// A directory that is not there is mounted as an empty one.
+    MountsWhatIsMissing,
+    /// What is not known is mounted as nothing.
+    MountsUnknownKinds,
+    /// Of several layers the first is mounted.
+    MountsTopLayer,
+    /// No mounts are refused.
+    NothingMountsEmpty,
+    /// The path of a tree is that of another.
+    PathLeadsElsewhere,
+    /// Mounts are in the mount table. Needs root.
+    MountsAreSeen,
+    /// All trees but the first are gone at once.
+    TreesDieEarly,
+
+    // Appliers and differs.
+    /// No file is made.
+    UnpacksNothing,
+    /// No file of a compressed layer is made.
+    UnpacksOneCompression,
+    /// The DiffID that a layer must have is not verified.
+    IgnoresExpectedDiffId,
+    /// The digest and the size of a blob are not verified.
+    TrustsBlobs,
+    /// Every failure is called a success.
+    SaysUnpacked,
+    /// The digest of the blob is given in the place of the DiffID.
+    SaysBlobDigest,
+    /// The size does not count all that was read.
+    ForgetsTrailingBytes,
+    /// A file beside the root is made.
+    TouchesOutside,
+
     // Locks.
     /// Every holder is a shared one.
     LocksOnlyShared,

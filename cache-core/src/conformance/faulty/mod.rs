@@ -1,5 +1,7 @@
 //! Implementations with one fault each, by which the suites are proven.
 
+#[cfg(target_os = "linux")]
+mod apply;
 mod collector;
 mod content;
 mod fault;
@@ -9,8 +11,13 @@ mod ingest;
 mod lease;
 mod lock;
 mod metadata;
+#[cfg(target_os = "linux")]
+mod mount;
 mod reader;
+#[cfg(target_os = "linux")]
+mod snapshot;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -32,12 +39,21 @@ pub struct Faulty<T: ?Sized> {
     /// Leases that were created, for the fault that lists them for ever.
     dead: Mutex<Vec<LeaseInfo>>,
     overlooked: Option<Arc<dyn LeaseManager>>,
+    /// Whether something was done before, for the faults that show the second time.
+    again: AtomicBool,
 }
 
 impl<T: ?Sized> Faulty<T> {
     /// `inner` with `fault`.
     pub fn new(inner: Arc<T>, fault: Fault) -> Self {
-        Self { inner, fault, accepted: OnceLock::new(), dead: Mutex::default(), overlooked: None }
+        Self {
+            inner,
+            fault,
+            accepted: OnceLock::new(),
+            dead: Mutex::default(),
+            overlooked: None,
+            again: AtomicBool::new(false),
+        }
     }
 
     fn has(&self, fault: Fault) -> bool {

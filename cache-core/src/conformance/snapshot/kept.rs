@@ -49,34 +49,26 @@ pub async fn parents_stay_with_their_children(subject: SnapshotSubject) -> Outco
     subject.collection()?;
     let making = subject.lease().await?;
     subject.one_of_each(&making).await?;
-    for (kind, key, kept) in [
-        (LeaseKind::Permanent, "active", &["base", "top", "active"][..]),
-        (LeaseKind::Flat, "view", &["base", "top", "view"]),
-        (LeaseKind::Flat, "top", &["base", "top"]),
-        (LeaseKind::Temporary, "base", &["base"]),
+    subject.layer(&making, "other", Some("base")).await?;
+    let mut holding = Vec::new();
+    for (kind, key) in [
+        (LeaseKind::Permanent, "active"),
+        (LeaseKind::Flat, "view"),
+        (LeaseKind::Flat, "top"),
+        (LeaseKind::Temporary, "base"),
     ] {
-        // What an earlier round freed is made again.
-        if subject.snapshotter.stat("top").await?.is_none() {
-            subject.layer(&making, "top", Some("base")).await?;
-        }
-        for (key, is_view) in [("active", false), ("view", true)] {
-            if subject.snapshotter.stat(key).await?.is_none() {
-                let again = subject.leases.create(LeaseOptions::new(LeaseKind::Temporary)).await?;
-                if is_view {
-                    subject.view(&again, key, Some("top")).await?;
-                } else {
-                    subject.prepare(&again, key, Some("top")).await?;
-                }
-                subject.leases.delete(again.id()).await?;
-            }
-        }
-        let holding = subject.leases.create(LeaseOptions::new(kind)).await?;
-        subject.leases.attach(&holding, &[subject.resource(key)]).await?;
-        let held = subject.leases.resources(&making).await?;
-        subject.leases.detach(&making, &held).await?;
+        let lease = subject.leases.create(LeaseOptions::new(kind)).await?;
+        subject.leases.attach(&lease, &[subject.resource(key)]).await?;
+        holding.push(lease);
+    }
+    subject.leases.delete(making.id()).await?;
+    let mut kept = &["base", "top", "view", "active"][..];
+    subject.collects(kept).await?;
+    for lease in holding {
+        subject.leases.delete(lease.id()).await?;
+        kept = kept.split_last().map_or(&[][..], |(_, rest)| rest);
+        // The leases end from the top down; those below keep what is under them.
         subject.collects(kept).await?;
-        subject.leases.attach(&making, &[subject.resource("base")]).await?;
-        subject.leases.delete(holding.id()).await?;
     }
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! File trees: how checks change them and what they see in them.
 
+mod archive;
 mod change;
+mod compress;
+mod entries;
 mod observe;
 
 use std::path::Path;
 
+pub(super) use archive::Archive;
 pub(super) use change::{Change, Ticks, apply};
+pub(super) use compress::{gzip, zstd};
+pub(super) use entries::{ArchiveEntry, entries};
 pub(super) use observe::{Tree, observe};
 
 use crate::conformance::check::{Outcome, Violation};
