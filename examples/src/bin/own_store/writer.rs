@@ -1,7 +1,6 @@
 //! One draft on its way to a blob.
 
 use std::sync::{Arc, Mutex};
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::ports::{Committed, Ingest, IngestStatus, Lease, Resource};
