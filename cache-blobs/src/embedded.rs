@@ -21,7 +21,8 @@ use crate::pack::Budget;
 /// How snapshots are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SnapshotterChoice {
-    /// overlayfs where it can be mounted, else native.
+    /// What the store's snapshots are kept by already; in a store without any, overlayfs where it can be mounted, else
+    /// native.
     #[default]
     Auto,
     /// Layers by overlayfs; needs the right to mount.
@@ -151,7 +152,11 @@ impl Embedded {
 async fn snapshotter(local: &Local, pool: &Arc<dyn Pool>, options: &EmbeddedOptions) -> Result<DirectorySnapshotter> {
     let rows = |name: &str| Ok(local.snapshots(name) as Arc<dyn SnapshotRows>);
     let (pool, durability) = (Arc::clone(pool), options.durability);
-    match options.snapshotter {
+    let choice = match options.snapshotter {
+        SnapshotterChoice::Auto if has_only_native(local).await? => SnapshotterChoice::Native,
+        choice => choice,
+    };
+    match choice {
         SnapshotterChoice::Auto => DirectorySnapshotter::auto(rows, pool, durability).await,
         SnapshotterChoice::Overlayfs => {
             let rows = rows("overlayfs")?;
@@ -163,4 +168,10 @@ async fn snapshotter(local: &Local, pool: &Arc<dyn Pool>, options: &EmbeddedOpti
             DirectorySnapshotter::native(rows("native")?, pool, NativeOptions::default().with_durability(durability))
         }
     }
+}
+
+/// Whether the store's snapshots were all made by copying. Its refs need the snapshotter that made them.
+async fn has_only_native(local: &Local) -> Result<bool> {
+    let (native, overlayfs) = (local.snapshots("native"), local.snapshots("overlayfs"));
+    Ok(!native.list().await?.is_empty() && overlayfs.list().await?.is_empty())
 }

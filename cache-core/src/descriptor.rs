@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Digest;
+use crate::json::null_as_empty;
 use crate::media_type::MediaType;
 use crate::platform::Platform;
 
@@ -75,11 +76,6 @@ impl Descriptor {
         hasher.update(data);
         (data.len() as u64 == self.size && hasher.finish() == self.digest).then_some(data)
     }
-}
-
-/// Reads JSON `null`, which Go writes for an empty list or map, as the empty value.
-pub fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 mod base64_data {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +21,11 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 /// `Invalid` if the value has no JSON form.
 pub fn to_vec_indented<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     write(value, GoEscaping(PrettyFormatter::with_indent(b"  ")))
+}
+
+/// Reads JSON `null`, which Go writes for an empty list or map, as the empty value.
+pub fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn write<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> Result<Vec<u8>> {

@@ -56,9 +56,10 @@ mod timestamp;
 
 pub use backends::Backends;
 pub use compression::{CodecId, Compression, CompressionConfig, Conversion};
-pub use descriptor::{Annotations, Descriptor, null_as_empty};
+pub use descriptor::{Annotations, Descriptor};
 pub use digest::{Algorithm, Digest, DigestHasher};
 pub use error::{Error, ErrorKind, Result};
+pub use json::null_as_empty;
 pub use labels::{LabelChange, Labels, MAX_LABEL_BYTES, apply_label_changes, validate_labels};
 pub use layer::{BlobChain, Layer, chain_id, child_chain_id};
 pub use media_type::{MediaType, MediaTypeFamily};

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::descriptor::null_as_empty;
 use crate::error::{Error, ErrorKind};
+use crate::json::null_as_empty;
 
 /// A platform with Go's names of architectures and operating systems, normalised as containerd does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -358,17 +358,40 @@ fn two_processes_may_finalize_the_same_ref() {
 
 #[test]
 fn what_one_process_gave_up_another_one_keeps() {
+    for first_flush_comes_early in [true, false] {
+        block_on(async {
+            let world = World::new();
+            let (one, other) = (world.open().await, world.open().await);
+            let mutable = one.create(None, RefOptions::default()).await.unwrap();
+            let id = mutable.id().to_owned();
+            drop(mutable);
+            let taken = other.get_mutable(&id).await.unwrap();
+            if first_flush_comes_early {
+                one.flush().await;
+            }
+            drop(taken.commit().await.unwrap());
+            one.flush().await;
+            other.get(&id).await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn nothing_is_made_over_a_ref_whose_record_was_lost() {
     block_on(async {
         let world = World::new();
-        let (one, other) = (world.open().await, world.open().await);
-        let mutable = one.create(None, RefOptions::default()).await.unwrap();
-        let id = mutable.id().to_owned();
-        drop(mutable);
-        let taken = other.get_mutable(&id).await.unwrap();
-        one.flush().await;
-        let snap = taken.commit().await.unwrap();
-        drop(snap);
-        one.flush().await;
-        other.get(&id).await.unwrap();
+        let manager = world.open().await;
+        let lease = world.lease().await;
+        let [lower, upper] = [world.layer(&lease, Form::Packed, "lower"), world.layer(&lease, Form::Packed, "upper")];
+        let (lower, upper) = (lower.await, upper.await);
+        let snap = manager.get_by_blob(&lease, &lower, None, RefOptions::default()).await.unwrap();
+        let lost = MetadataChange::Delete { key: format!("ref/{}", snap.id()), precondition: Precondition::Any };
+        world.memory.metadata.apply(vec![lost]).await.unwrap();
+        let refused = manager.create(Some(&snap), RefOptions::default()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        let refused = manager.get_by_blob(&lease, &upper, Some(&snap), RefOptions::default()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        manager.flush().await;
+        assert_eq!(stored(&world).await.len(), 0);
     });
 }

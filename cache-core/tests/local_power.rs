@@ -27,6 +27,7 @@ use local_support::{
 enum Promise {
     Lease(String),
     Blob { lease: String, content: Vec<u8>, digest: Digest },
+    Kept { lease: String, key: String, content: Vec<u8> },
     Snapshot { lease: String, key: String, kind: SnapshotKind },
     Image(String),
     Record(String),
@@ -50,7 +51,7 @@ impl Promises {
     }
 
     #[track_caller]
-    fn assert_kept(&self, store: &Store, when: &str) {
+    fn assert_kept(&self, store: &Arc<Store>, when: &str) {
         for promise in self.all() {
             let holds = |lease: &str, resource: Resource| {
                 store.resources(lease).is_ok_and(|resources| resources.contains(&resource))
@@ -59,6 +60,13 @@ impl Promises {
                 Promise::Lease(lease) => store.lease(lease).expect("a lease is read").is_some(),
                 Promise::Blob { lease, content, digest } => {
                     bytes(store, digest).as_ref() == Some(content) && holds(lease, Resource::Content(*digest))
+                }
+                Promise::Kept { lease, key, content } => {
+                    // Without an expected digest nothing but the store itself could tell other bytes from them.
+                    let file = store.directory().join("ingest").join(Digest::of(key).hex());
+                    let ingest = begin_again(store, lease, key);
+                    ingest.status().offset == content.len() as u64
+                        && fs::read(file).is_ok_and(|bytes| bytes == *content)
                 }
                 Promise::Snapshot { lease, key, kind } => {
                     let row = store.snapshot("native", key).expect("a snapshot is read");
@@ -87,6 +95,10 @@ fn begin(store: &Arc<Store>, lease: &str, key: &str, expected: Expected, start: 
     }
 }
 
+fn begin_again(store: &Arc<Store>, lease: &str, key: &str) -> Box<Ingest> {
+    begin(store, lease, key, Expected::UNKNOWN, Start::Resume).expect("an ingest begins again")
+}
+
 /// One of everything that changes the disk.
 fn scenario(store: &Arc<Store>, promises: &Promises) -> Result<()> {
     let permanent = store.create_lease(&Default::default())?;
@@ -108,6 +120,18 @@ fn scenario(store: &Arc<Store>, promises: &Promises) -> Result<()> {
     ingest.write(b"two parts")?;
     let second = ingest.commit(None, &Labels::new())?.into_info().digest;
     promises.add(blob(&permanent, b"second in two parts", second));
+
+    let mut kept = begin(store, &permanent, "kept", Expected::UNKNOWN, Start::Fresh)?;
+    kept.write(b"kept")?;
+    kept.keep()?;
+    let promise = Promise::Kept { lease: permanent.clone(), key: "kept".to_owned(), content: b"kept".to_vec() };
+    promises.add(promise.clone());
+    let mut kept = begin(store, &permanent, "kept", Expected::UNKNOWN, Start::Resume)?;
+    promises.take_back(|given| *given != promise);
+    kept.write(b" and more")?;
+    kept.keep()?;
+    let content = b"kept and more".to_vec();
+    promises.add(Promise::Kept { lease: permanent.clone(), key: "kept".to_owned(), content });
 
     let other = store.create_lease(&Default::default())?;
     commit(store, &other, "again", b"first", &label("b", "2"))?;

@@ -7,12 +7,16 @@ mod local_support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use cache_core::local::{Garbage, Store};
+use cache_core::local::{Faults, Garbage, Step, Store, StoreOptions};
 use cache_core::ports::{Expected, LeaseKind, LeaseOptions, LockMode, Resource, Start};
 use cache_core::{Digest, ErrorKind, Labels};
 use local_support::child::{Process, role, say};
-use local_support::{assert_clean_after_collection, assert_kind, assert_sound, bytes, commit, lease, open, start};
+use local_support::{
+    HandClock, assert_clean_after_collection, assert_kind, assert_sound, bytes, commit, lease, open, start,
+};
 
 /// The contents that all committers fight for. The larger ones take several pages and several writes.
 fn content(number: u64) -> Vec<u8> {
@@ -292,4 +296,94 @@ fn threads_of_one_opening_may_commit_at_once() {
     });
     assert_clean_after_collection(&store);
     assert_eq!(store.blobs().expect("blobs are listed").len(), 10);
+}
+
+/// A disk on which every commit takes its time.
+#[derive(Debug, Default)]
+struct SlowDisk {
+    commits: AtomicU64,
+    fails_from: Option<u64>,
+}
+
+impl Faults for SlowDisk {
+    fn before(&self, step: Step<'_>) -> std::io::Result<()> {
+        if step == (Step::Commit { synced: true }) {
+            let commits = self.commits.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(3));
+            if self.fails_from.is_some_and(|from| commits >= from) {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+const THREADS: u64 = 8;
+const COMMITS: u64 = 20;
+
+/// Has many threads commit at once, and gives the store and what each commit gave.
+fn commit_at_once(directory: &Path, disk: &Arc<SlowDisk>) -> (Arc<Store>, Vec<cache_core::Result<Digest>>) {
+    let options = StoreOptions::new(HandClock::new()).with_faults(Arc::clone(disk) as Arc<dyn Faults>);
+    let store = Store::open(directory, options).expect("the store opens");
+    let held = lease(&store, LeaseKind::Permanent);
+    let outcomes = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (store, held) = (&store, &held);
+                scope.spawn(move || {
+                    let put = |number| {
+                        let key = format!("{thread} {number}");
+                        // Half of them commit what others commit too.
+                        let content = if number % 2 == 0 { format!("{number}") } else { key.clone() };
+                        commit(store, held, &key, content.as_bytes(), &Labels::new())
+                    };
+                    (0..COMMITS).map(put).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    });
+    (store, outcomes)
+}
+
+#[test]
+fn threads_that_commit_at_once_share_their_syncs() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = Arc::new(SlowDisk::default());
+    let (store, outcomes) = commit_at_once(directory.path(), &disk);
+    for outcome in outcomes {
+        let digest = outcome.expect("it is committed");
+        assert!(store.blob(&digest).expect("it is read").is_some());
+    }
+    let commits = disk.commits.load(Ordering::SeqCst);
+    assert!(commits < THREADS * COMMITS / 2, "{commits} commits");
+    assert_clean_after_collection(&store);
+}
+
+#[test]
+fn a_shared_commit_that_fails_fails_for_all_and_keeps_their_bytes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = Arc::new(SlowDisk { fails_from: Some(6), ..SlowDisk::default() });
+    let (store, outcomes) = commit_at_once(directory.path(), &disk);
+    let mut failed = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(digest) => assert!(store.blob(&digest).expect("it is read").is_some()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NoSpace);
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed > 0);
+    let report = assert_sound(&store);
+    // An ingest that could not begin may leave its empty file, but nothing is left at a blob's name.
+    let blobs = directory.path().join("blobs");
+    assert!(!report.garbage.iter().any(|garbage| matches!(garbage, Garbage::Name(path) if path.starts_with(&blobs))));
+    drop(store);
+    let store = open(directory.path());
+    let ingests = store.ingests().expect("they are listed");
+    assert!(!ingests.is_empty());
+    assert!(ingests.iter().all(|status| status.offset > 0), "{ingests:?}");
+    assert_clean_after_collection(&store);
 }

@@ -1,5 +1,5 @@
 //! What every public type promises.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::fmt::Debug;
 use std::sync::mpsc;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cache_core::{
-    Compression, CompressionConfig, Descriptor, Digest, ErrorKind, LabelChange, Labels, MAX_LABEL_BYTES, MediaType,
+    Compression, CompressionConfig, Descriptor, ErrorKind, LabelChange, Labels, MAX_LABEL_BYTES, MediaType,
     MediaTypeFamily, Platform, Timestamp, apply_label_changes, json,
 };
 

@@ -13,10 +13,11 @@ use futures::StreamExt;
 use crate::BUILDKIT_READS_BYTES;
 use crate::chains::CacheChains;
 use crate::copy::{PARALLEL_LAYERS, copy_blob, copy_layers, distinct};
-use crate::error::{CacheError, CacheWarning, Document};
+use crate::error::{CacheError, Document};
 use crate::in_memory::InMemory;
 use crate::manifest::{CacheLayout, CacheManifest};
 use crate::marshal::{DescriptorPlace, Marshalled};
+use crate::warning::CacheWarning;
 
 /// What happens when a provider does not have a blob that a result needs. Either way it is found out before
 /// anything is written.

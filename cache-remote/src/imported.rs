@@ -8,12 +8,12 @@ use cache_core::{CompressionConfig, Conversion, Descriptor, Digest, Result, Time
 
 use crate::chains::{CacheChains, ItemId, RecordId};
 use crate::config::CacheConfig;
-use crate::error::CacheWarning;
 use crate::importer::ConfigSchema;
 use crate::key_storage::{CacheKeyStorage, CacheResultStorage, KeyId, KeyLink, ResultId, StoredResult};
 use crate::layer_forest::NodeId;
 use crate::manifest::CacheManifest;
 use crate::parse::Parsed;
+use crate::warning::CacheWarning;
 
 /// An imported cache. Nothing of it changes any more.
 /// Mirrors: BuildKit `cache/remotecache/v1/cachestorage.go`, with a reverse index of links.

@@ -69,6 +69,7 @@ pub mod conformance;
 mod copy;
 mod error;
 mod exporter;
+mod fault;
 mod imported;
 mod importer;
 mod in_memory;
@@ -87,12 +88,14 @@ mod record_digest;
 mod select;
 
 mod settle;
+mod warning;
 
 pub use cache_blobs::remote::{Remote, RemoteLayer};
 pub use chains::{CacheChains, ExportResult, RecordId, RecordLink};
 pub use combined::CombinedCache;
-pub use error::{CacheError, CacheWarning, Document, Fault};
+pub use error::{CacheError, Document};
 pub use exporter::{ExportOptions, ExportOutcome, Exported, MissingBlobs, export_cache};
+pub use fault::Fault;
 pub use imported::{ImportedCache, ImportedResult};
 pub use importer::{ConfigSchema, ImportOptions, import_cache};
 pub use key_storage::{
@@ -108,6 +111,7 @@ pub use output_key::{CONTENT_OUTPUT, RecordKey, content_key, output_key};
 pub use parse::{LayerTable, ParseMode, Parsed, annotated_layer_table, layer_table, parse};
 
 pub use select::{Availability, Choice, ExportLink, ExportMode, ExportRecord, assemble, select};
+pub use warning::CacheWarning;
 
 /// The most bytes of config and of manifest that BuildKit reads from a registry or a directory. Larger caches can be
 /// exported and imported here; BuildKit sees none then. Mirrors: BuildKit `cache/remotecache/import.go`, `readBlob`.

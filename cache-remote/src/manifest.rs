@@ -7,7 +7,8 @@ use cache_core::{Annotations, Descriptor, Error, MediaType, MediaTypeFamily, jso
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{CacheError, CacheWarning, Document};
+use crate::error::{CacheError, Document};
+use crate::warning::CacheWarning;
 
 /// The form in which a cache lists its layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -8,9 +8,11 @@ use cache_core::{Descriptor, Digest, Layer, annotation};
 
 use crate::chains::{CacheChains, ItemId, ItemResult, RecordId};
 use crate::config::{CacheConfig, CacheInput, CacheRecord, ConfigLimits, NO_PARENT};
-use crate::error::{CacheError, CacheWarning, Fault};
+use crate::error::CacheError;
+use crate::fault::Fault;
 use crate::layer_forest::NodeId;
 use crate::settle::{LinkFault, LinkPlace, settle};
+use crate::warning::CacheWarning;
 use cache_blobs::remote::RemoteLayer;
 
 /// What happens when part of a config is unsound.

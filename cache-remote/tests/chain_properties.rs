@@ -64,9 +64,12 @@ fn read(config: &CacheConfig, mode: ParseMode) -> CacheChains {
     parse(config, &LayerTable::new(), mode, &ConfigLimits::default()).unwrap().chains
 }
 
-fn foreign(records: Vec<(usize, Vec<Vec<(i64, usize)>>)>) -> CacheConfig {
+/// A record as somebody else may write it: links lead anywhere.
+type Foreign = (usize, Vec<Vec<(i64, usize)>>);
+
+fn foreign(records: Vec<Foreign>) -> CacheConfig {
     let link = |(link, selector): (i64, usize)| CacheInput { selector: SELECTORS[selector].to_owned(), link };
-    let record = |(name, inputs): (usize, Vec<Vec<(i64, usize)>>)| CacheRecord {
+    let record = |(name, inputs): Foreign| CacheRecord {
         digest: Digest::of(name.to_string()).into(),
         inputs: inputs.into_iter().map(|slot| slot.into_iter().map(link).collect()).collect(),
         ..CacheRecord::default()

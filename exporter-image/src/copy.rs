@@ -77,13 +77,7 @@ impl Destination<'_> {
         }
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        ingest: Box<dyn Ingest>,
-        descriptor: &Descriptor,
-        labels: Labels,
-    ) -> Result<()> {
+    async fn commit(&self, key: &str, ingest: Box<dyn Ingest>, descriptor: &Descriptor, labels: Labels) -> Result<()> {
         match ingest.commit(Some(descriptor.digest), labels).await {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::Corrupt => {

@@ -99,7 +99,7 @@ impl Core {
     /// The disk that a resource takes; nothing if it does not exist, or does not exist yet.
     async fn bytes_of(&self, resource: &Resource) -> Result<u64> {
         match resource {
-            Resource::Content(digest) => Ok(self.backends.content.info(digest).await?.map_or(0, |info| info.size)),
+            Resource::Content(digest) => self.backends.content.disk_bytes(digest).await,
             Resource::Snapshot { snapshotter, key } if snapshotter == self.backends.snapshotter.name() => {
                 match self.backends.snapshotter.usage(key).await {
                     Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),

@@ -122,8 +122,7 @@ impl Record {
     pub(super) fn indexes(&self) -> Vec<IndexEntry> {
         let parent = self.lineage.parent().map(|parent| entry(PARENT_INDEX, parent.to_owned()));
         let chains = [(CHAIN_INDEX, self.chain_id), (BLOB_CHAIN_INDEX, self.blob_chain_id)];
-        let chains = chains.into_iter().filter(|_| !self.deleted);
-        let chains = chains.filter_map(|(index, digest)| Some(entry(index, digest?.to_string())));
+        let chains = chains.into_iter().filter_map(|(index, digest)| Some(entry(index, digest?.to_string())));
         parent.into_iter().chain(chains).collect()
     }
 }

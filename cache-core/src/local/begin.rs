@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use rustix::fs::FlockOperation;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -40,9 +40,8 @@ impl Store {
             return Ok(BegunIngest::AlreadyThere(info));
         }
         let now = self.now();
-        let mut gate = self.gate()?;
         // Nothing is lost with an ingest that a power cut takes back.
-        let (file, row) = gate.write(Durability::Ordered, |transaction, names| {
+        let (file, row) = self.database.write(Durability::Ordered, |transaction, names| {
             leases::alive(self, transaction, lease, "begin ingest")?;
             let mut file = self.disk.create(names, &self.layout.ingest(key))?;
             if !flock::try_lock(file.file(), FlockOperation::NonBlockingLockExclusive, file.path())? {
@@ -59,7 +58,6 @@ impl Store {
             resources::attach(transaction, lease, &Resource::Ingest(key.to_owned()))?;
             Ok((file, row))
         })?;
-        drop(gate);
         let offset = row.resumed_length(&file)?;
         let status = row.into_status(offset);
         Ingest::resume(Arc::clone(self), lease.to_owned(), file, status)
@@ -72,7 +70,7 @@ impl Store {
         if self.read(|transaction| blobs::size(transaction, &digest))?.is_none() {
             return Ok(None);
         }
-        self.database.write(self.lease_durability(lease)?, |transaction| {
+        self.database.write(self.lease_durability(lease)?, |transaction, _| {
             leases::alive(self, transaction, lease, "begin ingest")?;
             let Some(info) = blobs::info(transaction, &digest)? else { return Ok(None) };
             if expected.size.is_some_and(|size| size != info.size) {
@@ -114,7 +112,7 @@ impl Store {
         if !flock::try_lock(file.file(), FlockOperation::NonBlockingLockExclusive, file.path())? {
             return Err(Error::new(ErrorKind::Busy, "abort ingest", key.escape_debug()));
         }
-        gate.write(Durability::Ordered, |transaction, _| forget(transaction, key))?;
+        gate.free(Durability::Ordered, |transaction, _| forget(transaction, key))?;
         let removed = self.disk.remove(gate.names(), file.path());
         flock::unlock(file.file());
         removed.map(|_| true)
@@ -122,7 +120,7 @@ impl Store {
 }
 
 /// Forgets the ingest `key` and lets nobody hold it.
-pub(super) fn forget(transaction: &Transaction<'_>, key: &str) -> Result<()> {
+pub(super) fn forget(transaction: &Connection, key: &str) -> Result<()> {
     transaction.execute("DELETE FROM ingests WHERE key = ?1", [key]).doing("forget ingest")?;
     resources::forget(transaction, &Resource::Ingest(key.to_owned()))
 }
@@ -156,7 +154,7 @@ impl IngestRow {
         Ok(Unparsed((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
     }
 
-    fn write(&self, transaction: &Transaction<'_>, owner: &str) -> Result<()> {
+    fn write(&self, transaction: &Connection, owner: &str) -> Result<()> {
         let size =
             self.expected.size.map(i64::try_from).transpose().map_err(|_| {
                 Error::new(ErrorKind::LimitExceeded, "begin ingest (2^63 bytes)", self.key.escape_debug())
@@ -203,7 +201,7 @@ pub(super) fn select(condition: &str) -> String {
     format!("SELECT key, expected_digest, expected_size, kept, started_at, updated_at FROM ingests {condition}")
 }
 
-fn row(transaction: &Transaction<'_>, key: &str) -> Result<Option<IngestRow>> {
+fn row(transaction: &Connection, key: &str) -> Result<Option<IngestRow>> {
     transaction
         .query_row(&select("WHERE key = ?1"), [key], IngestRow::read)
         .optional()

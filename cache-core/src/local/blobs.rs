@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +14,7 @@ use crate::local::labels::{self, Labelled};
 use crate::local::resources;
 use crate::local::sql::SqlContext;
 use crate::local::store::{Store, timestamp};
+use crate::local::usage;
 use crate::ports::BlobInfo;
 
 /// An open blob.
@@ -28,6 +29,17 @@ pub struct BlobFile {
 }
 
 impl Store {
+    /// The disk that a blob's file takes, as du(1) counts it; nothing if there is none.
+    ///
+    /// # Errors
+    /// The disk's failures.
+    pub(super) fn blob_disk_bytes(&self, digest: &Digest) -> Result<u64> {
+        match usage::of(&self.layout.blob(digest)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            used => Ok(used?.bytes),
+        }
+    }
+
     /// Opens a blob; `None` if there is none.
     ///
     /// # Errors
@@ -65,7 +77,7 @@ impl Store {
     /// `NotFound` if there is no such blob; `Invalid` and `LimitExceeded` for labels that are not valid.
     pub fn change_blob_labels(&self, digest: &Digest, changes: &[LabelChange]) -> Result<BlobInfo> {
         let now = self.now();
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.write(Durability::Synced, |transaction, _| {
             let updated = transaction
                 .execute("UPDATE blobs SET updated_at = ?2 WHERE digest = ?1", params![digest.to_string(), now])
                 .doing("change labels")?;
@@ -96,7 +108,7 @@ impl Store {
     }
 }
 
-pub(super) fn size(transaction: &Transaction<'_>, digest: &Digest) -> Result<Option<u64>> {
+pub(super) fn size(transaction: &Connection, digest: &Digest) -> Result<Option<u64>> {
     let size = transaction
         .query_row("SELECT size FROM blobs WHERE digest = ?1", [digest.to_string()], |row| row.get::<_, i64>(0))
         .optional()
@@ -104,7 +116,7 @@ pub(super) fn size(transaction: &Transaction<'_>, digest: &Digest) -> Result<Opt
     Ok(size.map(i64::unsigned_abs))
 }
 
-pub(super) fn info(transaction: &Transaction<'_>, digest: &Digest) -> Result<Option<BlobInfo>> {
+pub(super) fn info(transaction: &Connection, digest: &Digest) -> Result<Option<BlobInfo>> {
     let text = digest.to_string();
     let row = transaction
         .query_row("SELECT size, created_at, updated_at FROM blobs WHERE digest = ?1", [&text], |row| {
@@ -123,17 +135,11 @@ pub(super) fn info(transaction: &Transaction<'_>, digest: &Digest) -> Result<Opt
 }
 
 /// What is known of a blob that this transaction has just seen.
-pub(super) fn existing(transaction: &Transaction<'_>, digest: &Digest) -> Result<BlobInfo> {
+pub(super) fn existing(transaction: &Connection, digest: &Digest) -> Result<BlobInfo> {
     info(transaction, digest)?.ok_or_else(|| Error::new(ErrorKind::NotFound, "read blob", digest))
 }
 
-pub(super) fn insert(
-    transaction: &Transaction<'_>,
-    digest: &Digest,
-    size: u64,
-    labels: &Labels,
-    now: i64,
-) -> Result<()> {
+pub(super) fn insert(transaction: &Connection, digest: &Digest, size: u64, labels: &Labels, now: i64) -> Result<()> {
     let size =
         i64::try_from(size).map_err(|_| Error::new(ErrorKind::LimitExceeded, "commit blob (2^63 bytes)", digest))?;
     let text = digest.to_string();

@@ -1,27 +1,19 @@
 //! How an ingest becomes a blob.
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{Labels, validate_labels};
 use crate::local::begin;
 use crate::local::blobs;
-use crate::local::database::{Durability, Names};
+use crate::local::database::Durability;
 use crate::local::ingest::Ingest;
 use crate::local::labels::{self, Labelled};
 use crate::local::leases;
+use crate::local::names::Names;
 use crate::local::resources;
 use crate::ports::{Committed, Resource};
-
-/// How far a commit got before it failed.
-#[derive(Clone, Copy, Default)]
-struct Reached {
-    /// The file got the blob's name.
-    name: bool,
-    /// SQLite was asked to commit.
-    commit: bool,
-}
 
 impl Ingest {
     /// Makes the bytes a blob, durably, with `labels`.
@@ -42,28 +34,14 @@ impl Ingest {
         self.file.protect()?;
         self.sync()?;
 
-        let store = &self.store;
-        let mut gate = store.gate()?;
-        let mut reached = Reached::default();
-        let committed = gate.write(Durability::Synced, |transaction, names| {
-            let committed = self.take_name(transaction, names, &digest, labels, &mut reached)?;
-            reached.commit = true;
-            Ok(committed)
-        });
-        match &committed {
-            Ok(Committed::New(_)) => {}
-            Ok(Committed::AlreadyThere(_)) => {
-                if let Err(error) = store.disk.remove(gate.names(), self.file.path()) {
-                    tracing::warn!(%error, "the bytes of a blob that was there already wait for the next collection");
-                }
-            }
-            // After another failure of the commit itself a power cut may yet bring the row back, so the file stays with it.
-            Err(error) if reached.name && (!reached.commit || error.kind() == ErrorKind::NoSpace) => {
-                self.give_name_back(gate.names(), &digest);
-            }
-            Err(_) => {}
+        let committed = self
+            .store
+            .database
+            .write(Durability::Synced, |connection, names| self.take_name(connection, names, &digest, labels))?;
+        if let Committed::AlreadyThere(_) = committed {
+            self.remove_bytes();
         }
-        committed
+        Ok(committed)
     }
 
     /// The blob's name, if the bytes are what was expected.
@@ -89,17 +67,10 @@ impl Ingest {
     }
 
     /// The part of a commit that happens in its transaction.
-    fn take_name(
-        &self,
-        transaction: &Transaction<'_>,
-        names: &Names,
-        digest: &Digest,
-        labels: &Labels,
-        reached: &mut Reached,
-    ) -> Result<Committed> {
+    fn take_name(&self, connection: &Connection, names: &Names, digest: &Digest, labels: &Labels) -> Result<Committed> {
         let store = &self.store;
-        leases::alive(store, transaction, &self.lease, "commit ingest")?;
-        let is_new = blobs::size(transaction, digest)?.is_none();
+        leases::alive(store, connection, &self.lease, "commit ingest")?;
+        let is_new = blobs::size(connection, digest)?.is_none();
         if is_new {
             let directory = store.layout.blobs_of(digest.algorithm());
             if digest.algorithm() != Algorithm::Sha256 {
@@ -108,24 +79,23 @@ impl Ingest {
                 store.disk.sync_directory(&store.layout.blobs())?;
             }
             // A file without a row may lie there: garbage, and of the same bytes.
-            store.disk.rename(names, self.file.path(), &store.layout.blob(digest))?;
-            reached.name = true;
-            store.disk.sync_directory(&directory)?;
-            blobs::insert(transaction, digest, self.status.offset, labels, store.now())?;
+            names.rename(&store.disk, self.file.path(), &store.layout.blob(digest))?;
+            blobs::insert(connection, digest, self.status.offset, labels, store.now())?;
         } else {
-            labels::add_missing(transaction, Labelled::Blob, &digest.to_string(), labels)?;
+            labels::add_missing(connection, Labelled::Blob, &digest.to_string(), labels)?;
         }
         let (ingest, content) = (Resource::Ingest(self.status.key.clone()), Resource::Content(*digest));
-        resources::replace(transaction, &ingest, &content)?;
-        resources::attach(transaction, &self.lease, &content)?;
-        begin::forget(transaction, &self.status.key)?;
-        let info = blobs::existing(transaction, digest)?;
+        resources::replace(connection, &ingest, &content)?;
+        resources::attach(connection, &self.lease, &content)?;
+        begin::forget(connection, &self.status.key)?;
+        let info = blobs::existing(connection, digest)?;
         Ok(if is_new { Committed::New(info) } else { Committed::AlreadyThere(info) })
     }
 
-    fn give_name_back(&self, names: &Names, digest: &Digest) {
-        if let Err(error) = self.store.disk.rename(names, &self.store.layout.blob(digest), self.file.path()) {
-            tracing::warn!(%error, "the bytes of a failed commit wait for the next collection");
+    fn remove_bytes(&self) {
+        let removed = self.store.gate().and_then(|gate| self.store.disk.remove(gate.names(), self.file.path()));
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the bytes of a blob that was there already wait for the next collection");
         }
     }
 }

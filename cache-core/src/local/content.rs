@@ -49,6 +49,11 @@ impl Manager for LocalContent {
         self.engine.run(move |store| store.blob(&digest)).await
     }
 
+    async fn disk_bytes(&self, digest: &Digest) -> Result<u64> {
+        let digest = *digest;
+        self.engine.run(move |store| store.blob_disk_bytes(&digest)).await
+    }
+
     async fn change_labels(&self, digest: &Digest, changes: &[LabelChange]) -> Result<BlobInfo> {
         let (digest, changes) = (*digest, changes.to_vec());
         self.engine.run(move |store| store.change_blob_labels(&digest, &changes)).await

@@ -1,33 +1,27 @@
-//! The connections to `cache.db`, and the gate through which every change goes.
+//! The database: one writer behind the gate, and any number of readers beside it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use rustix::fs::FlockOperation;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::local::batch::{self, Batch};
+use crate::local::connection;
 use crate::local::durable::{Disk, Step};
 use crate::local::flock;
+use crate::local::gate::{Gate, refused};
 use crate::local::layout::Layout;
-use crate::local::schema;
+use crate::local::names::Names;
+use crate::local::reserve::Reserve;
 use crate::local::sql::SqlContext;
-
-/// The first SQLite whose WAL several processes can write without the danger of corrupting it: the WAL-reset bug was fixed in
-/// 3.51.3 (sqlite.org/wal.html, "The WAL-Reset Bug").
-const OLDEST_SQLITE: i32 = 3_051_003;
-
-/// How long a connection waits for a lock of SQLite's own. Writers queue before [`Gate`], so only recovery after a crash and
-/// the checkpoint of a process that closes the store are ever waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Idle connections for reading that are kept open.
 const IDLE_READERS: usize = 4;
-
-/// Bytes to which the WAL file is cut after a checkpoint.
-const WAL_BYTES: i64 = 16 * 1024 * 1024;
 
 /// Whether a transaction is on the disk when it has been committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,78 +32,119 @@ pub(super) enum Durability {
     Ordered,
 }
 
-/// Proof that the gate is held. Whoever creates, renames or removes a name that other processes look at asks for it.
-#[derive(Debug)]
-pub(super) struct Names(());
-
 #[derive(Debug)]
 pub(super) struct Database {
     path: PathBuf,
     gate_path: PathBuf,
     disk: Disk,
+    reserve: Reserve,
+    /// Threads that wait for the writer. Each of them ends or goes on with the batch that it finds.
+    waiting: AtomicUsize,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
 }
 
+/// What only the holder of the gate uses.
 #[derive(Debug)]
-struct Writer {
-    connection: Connection,
-    lock: File,
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) lock: File,
+    pub(super) names: Names,
     durability: Durability,
-}
-
-/// The right to change the store: at most one holder among all threads of all processes.
-#[derive(Debug)]
-pub(super) struct Gate<'a> {
-    writer: MutexGuard<'a, Writer>,
-    names: Names,
-    disk: &'a Disk,
+    /// While there is one, the gate is held and its transaction open.
+    batch: Option<Batch>,
 }
 
 impl Database {
     /// Opens the database, and creates it if it is missing.
     pub(super) fn open(layout: &Layout, disk: Disk) -> Result<Self> {
-        if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(Error::new(ErrorKind::Unsupported, "open store", layout.root().display()).with_source(
-                format!(
-                    "SQLite {} can corrupt a database that several processes write; 3.51.3 is needed",
-                    rusqlite::version()
-                ),
-            ));
-        }
+        connection::check_library(layout.root())?;
         let path = layout.database();
         let gate_path = layout.writer_lock();
         let lock = flock::open(&gate_path)?;
         flock::lock(&lock, FlockOperation::LockExclusive, &gate_path)?;
-        let connection = open_writer(&path, layout.root(), &disk);
+        let connection = connection::open_writer(&path, layout.root(), &disk);
         flock::unlock(&lock);
-        let writer = Writer { connection: connection?, lock, durability: Durability::Synced };
-        Ok(Self { path, gate_path, disk, writer: Mutex::new(writer), readers: Mutex::default() })
+        let writer = Writer {
+            connection: connection?,
+            lock,
+            names: Names::default(),
+            durability: Durability::Synced,
+            batch: None,
+        };
+        Ok(Self {
+            path,
+            gate_path,
+            reserve: Reserve::new(layout.reserve(), disk.clone()),
+            disk,
+            waiting: AtomicUsize::new(0),
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+        })
     }
 
     /// Waits until nobody else changes the store.
     pub(super) fn gate(&self) -> Result<Gate<'_>> {
-        // A panic between two statements was rolled back when the transaction was dropped.
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        flock::lock(&writer.lock, FlockOperation::LockExclusive, &self.gate_path)?;
-        Ok(Gate { writer, names: Names(()), disk: &self.disk })
+        let mut writer = self.wait_for_writer();
+        if writer.batch.is_some() {
+            // Its outcome is told to those whose changes are in it.
+            let _ = self.end_batch(&mut writer, None);
+        }
+        self.enter(writer)
     }
 
-    /// Changes the database alone.
+    /// Makes all changes of `change`, or none. Threads that wait to do so share a transaction.
     pub(super) fn write<T>(
         &self,
         durability: Durability,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T>,
+        change: impl FnOnce(&Connection, &Names) -> Result<T>,
     ) -> Result<T> {
-        self.gate()?.write(durability, |transaction, _| change(transaction))
+        let mut writer = self.wait_for_writer();
+        if writer.batch.is_none() {
+            if durability == Durability::Ordered {
+                // It costs no sync, so there is nothing to share.
+                return self.enter(writer)?.write(durability, change);
+            }
+            self.begin_batch(&mut writer)?;
+        }
+        let made = catch_unwind(AssertUnwindSafe(|| writer.make(&self.disk, change)));
+        let failure = match &made {
+            Ok(made) => made.as_ref().err().cloned(),
+            Err(_) => Some(Error::new(ErrorKind::Cancelled, "change store", "cache.db").with_source("a panic")),
+        };
+        if let (None, Some(batch)) = (&failure, &mut writer.batch) {
+            batch.changes += 1;
+            if batch.changes < batch::LONGEST && self.waiting.load(Ordering::SeqCst) > 0 {
+                let outcome = batch.outcome();
+                drop(writer);
+                return outcome.wait().and_then(|()| settle(made));
+            }
+        }
+        let ended = self.end_batch(&mut writer, failure);
+        drop(writer);
+        settle(made).and_then(|made| ended.map(|()| made))
+    }
+
+    /// The same for changes that free something. On a full disk they take the reserve and are tried again.
+    pub(super) fn free<T>(
+        &self,
+        durability: Durability,
+        mut change: impl FnMut(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        match self.write(durability, |connection, _| change(connection)) {
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                self.gate()?.free(durability, |connection, _| change(connection))
+            }
+            outcome => outcome,
+        }
     }
 
     /// Looks at one state of the database, while others change it.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.readers().pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => open_reader(&self.path)?,
+            None => connection::open_reader(&self.path)?,
         };
         let transaction = connection.transaction().doing("begin reading")?;
         let outcome = look(&transaction)?;
@@ -124,108 +159,96 @@ impl Database {
     fn readers(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait_for_writer(&self) -> MutexGuard<'_, Writer> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // A panic between two statements was rolled back when it passed by.
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        writer
+    }
+
+    fn enter<'a>(&'a self, writer: MutexGuard<'a, Writer>) -> Result<Gate<'a>> {
+        flock::lock(&writer.lock, FlockOperation::LockExclusive, &self.gate_path)?;
+        Ok(Gate { writer, disk: &self.disk, reserve: &self.reserve })
+    }
+
+    fn begin_batch(&self, writer: &mut Writer) -> Result<()> {
+        flock::lock(&writer.lock, FlockOperation::LockExclusive, &self.gate_path)?;
+        let begun = writer
+            .set_durability(Durability::Synced)
+            .and_then(|()| writer.connection.execute_batch("BEGIN IMMEDIATE").doing("begin transaction"));
+        match begun {
+            Ok(()) => writer.batch = Some(Batch::default()),
+            Err(_) => flock::unlock(&writer.lock),
+        }
+        begun
+    }
+
+    /// Commits what the batch holds, tells everybody who waits for it, and leaves the gate. `failure` is why the last change was not
+    /// made.
+    fn end_batch(&self, writer: &mut Writer, failure: Option<Error>) -> Result<()> {
+        let Some(batch) = writer.batch.take() else { return Ok(()) };
+        let outcome = match failure {
+            // SQLite rolls a whole transaction back where it fails to write in the middle of it.
+            Some(failure) if writer.connection.is_autocommit() => {
+                writer.names.undo(&self.disk, 0);
+                Err(failure)
+            }
+            _ if batch.changes == 0 => {
+                writer.names.undo(&self.disk, 0);
+                Ok(())
+            }
+            _ => writer.commit(&self.disk),
+        };
+        if !writer.connection.is_autocommit()
+            && let Err(error) = writer.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+        writer.names.keep();
+        flock::unlock(&writer.lock);
+        batch.end(outcome.clone());
+        outcome
+    }
 }
 
-impl Gate<'_> {
-    /// Makes all changes of `change`, or none.
-    pub(super) fn write<T>(
-        &mut self,
-        durability: Durability,
-        change: impl FnOnce(&Transaction<'_>, &Names) -> Result<T>,
-    ) -> Result<T> {
-        let writer = &mut *self.writer;
-        if writer.durability != durability {
+/// What a change gave, or its panic.
+fn settle<T>(made: std::thread::Result<Result<T>>) -> Result<T> {
+    made.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+impl Writer {
+    pub(super) fn set_durability(&mut self, durability: Durability) -> Result<()> {
+        if self.durability != durability {
             let level = match durability {
                 Durability::Synced => "PRAGMA synchronous = FULL",
                 Durability::Ordered => "PRAGMA synchronous = NORMAL",
             };
-            writer.connection.execute_batch(level).doing("set durability")?;
-            writer.durability = durability;
+            self.connection.execute_batch(level).doing("set durability")?;
+            self.durability = durability;
         }
-        let transaction =
-            writer.connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin transaction")?;
-        let outcome = change(&transaction, &self.names)?;
-        let synced = durability == Durability::Synced;
-        self.disk
-            .before(Step::Commit { synced })
-            .map_err(|error| Error::io("commit transaction", "cache.db", error))?;
-        transaction.commit().doing("commit transaction")?;
-        Ok(outcome)
+        Ok(())
     }
 
-    /// Looks at the state that the gate keeps as it is.
-    pub(super) fn read<T>(&mut self, look: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let transaction = self.writer.connection.transaction().doing("begin reading")?;
-        look(&transaction)
+    /// Makes one change of a batch, or nothing of it.
+    fn make<T>(&mut self, disk: &Disk, change: impl FnOnce(&Connection, &Names) -> Result<T>) -> Result<T> {
+        let Self { connection, names, .. } = self;
+        let mark = names.mark();
+        let savepoint = connection.savepoint().doing("begin change")?;
+        let made = change(&savepoint, names).and_then(|made| {
+            savepoint.commit().doing("end change")?;
+            Ok(made)
+        });
+        made.inspect_err(|_| names.undo(disk, mark))
     }
 
-    pub(super) fn names(&self) -> &Names {
-        &self.names
-    }
-}
-
-impl Drop for Gate<'_> {
-    fn drop(&mut self) {
-        flock::unlock(&self.writer.lock);
-    }
-}
-
-fn open_writer(path: &Path, root: &Path, disk: &Disk) -> Result<Connection> {
-    if path.exists() {
-        // Read-only, so that a store of a newer release stays as it is.
-        let connection = open_reader(path)?;
-        check_version(&connection, root)?;
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).doing("open database")?;
-    connection.busy_timeout(BUSY_TIMEOUT).doing("open database")?;
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).doing("open database")?;
-    if mode != "wal" {
-        return Err(Error::new(ErrorKind::Unsupported, "open store", root.display())
-            .with_source(format!("the file system has no shared memory: journal mode {mode}")));
-    }
-    connection
-        .execute_batch(&format!(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = {WAL_BYTES};"
-        ))
-        .doing("open database")?;
-    if check_version(&connection, root)? == 0 {
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("create tables")?;
-        transaction.execute_batch(schema::TABLES).doing("create tables")?;
-        transaction
-            .execute_batch(&format!(
-                "PRAGMA application_id = {}; PRAGMA user_version = {};",
-                schema::APPLICATION_ID,
-                schema::VERSION
-            ))
-            .doing("create tables")?;
-        disk.before(Step::Commit { synced: true }).map_err(|error| Error::io("create tables", "cache.db", error))?;
-        transaction.commit().doing("create tables")?;
-        disk.sync_directory(root)?;
-    }
-    Ok(connection)
-}
-
-fn open_reader(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).doing("open database")?;
-    connection.busy_timeout(BUSY_TIMEOUT).doing("open database")?;
-    Ok(connection)
-}
-
-/// The schema's version; zero for an empty database.
-fn check_version(connection: &Connection, root: &Path) -> Result<i64> {
-    let pragma = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing("read schema version");
-    let (application, version) = (pragma("PRAGMA application_id")?, pragma("PRAGMA user_version")?);
-    let refuse = |why: String| Err(Error::new(ErrorKind::Unsupported, "open store", root.display()).with_source(why));
-    match (application, version) {
-        (schema::APPLICATION_ID, schema::VERSION) => Ok(version),
-        (0, 0) => Ok(0),
-        (schema::APPLICATION_ID, newer) => {
-            refuse(format!("the store has schema version {newer}; this release knows up to {}", schema::VERSION))
-        }
-        _ => refuse("cache.db is not a database of layercache".to_owned()),
+    fn commit(&mut self, disk: &Disk) -> Result<()> {
+        let ready = self.names.sync(disk).and_then(|()| disk.before(Step::Commit { synced: true }).map_err(refused));
+        ready.inspect_err(|_| self.names.undo(disk, 0))?;
+        let committed = self.connection.execute_batch("COMMIT").doing("commit transaction");
+        committed.inspect_err(|error| self.names.undo_commit(disk, error.kind()))?;
+        self.names.keep();
+        Ok(())
     }
 }

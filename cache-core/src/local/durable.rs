@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::local::database::Names;
+use crate::local::names::Names;
 use crate::snapshot;
 
 /// A step that the store is about to take.

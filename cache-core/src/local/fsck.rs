@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
 use crate::digest::{Algorithm, Digest, DigestHasher};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::local::labels::{self, Labelled};
 use crate::local::resources;
 use crate::local::sql::SqlContext;
 use crate::local::store::Store;
-use crate::local::sweep::names;
+use crate::local::sweep::{Extent, names};
 use crate::ports::Resource;
 
 /// Bytes that are hashed at a time.
@@ -109,7 +109,7 @@ impl Store {
         Ok(report)
     }
 
-    fn check_database(&self, transaction: &Transaction<'_>, report: &mut CheckReport) -> Result<()> {
+    fn check_database(&self, transaction: &Connection, report: &mut CheckReport) -> Result<()> {
         for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
             let mut statement = transaction.prepare(pragma).doing("check database")?;
             let mut rows = statement.query([]).doing("check database")?;
@@ -123,7 +123,7 @@ impl Store {
         Ok(())
     }
 
-    fn check_blob_files(&self, transaction: &Transaction<'_>, report: &mut CheckReport) -> Result<()> {
+    fn check_blob_files(&self, transaction: &Connection, report: &mut CheckReport) -> Result<()> {
         let mut statement = transaction.prepare("SELECT digest, size FROM blobs").doing("check blobs")?;
         let mut rows = statement.query([]).doing("check blobs")?;
         while let Some(row) = rows.next().doing("check blobs")? {
@@ -142,7 +142,7 @@ impl Store {
         Ok(())
     }
 
-    fn check_snapshots(&self, transaction: &Transaction<'_>, report: &mut CheckReport) -> Result<()> {
+    fn check_snapshots(&self, transaction: &Connection, report: &mut CheckReport) -> Result<()> {
         let mut statement = transaction
             .prepare("SELECT id, snapshotter, key FROM snapshots WHERE has_directory")
             .doing("check snapshots")?;
@@ -158,7 +158,7 @@ impl Store {
         Ok(())
     }
 
-    fn check_leases(&self, transaction: &Transaction<'_>, report: &mut CheckReport) -> Result<()> {
+    fn check_leases(&self, transaction: &Connection, report: &mut CheckReport) -> Result<()> {
         let mut statement = transaction
             .prepare(
                 "SELECT lease, kind, id FROM resources WHERE CASE
@@ -196,7 +196,7 @@ impl Store {
     }
 
     fn forget_damaged(&self, damage: &[Damage]) -> Result<()> {
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.free(Durability::Synced, |transaction| {
             for damage in damage {
                 if let Damage::LostBlob(digest) | Damage::WrongLength(digest) | Damage::WrongBytes(digest) = damage {
                     let text = digest.to_string();
@@ -206,7 +206,7 @@ impl Store {
             }
             Ok(())
         })?;
-        if damage.is_empty() { Ok(()) } else { self.sweep(&mut Default::default()) }
+        if damage.is_empty() { Ok(()) } else { self.sweep(Extent::Everything, &mut Default::default()) }
     }
 }
 

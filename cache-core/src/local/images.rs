@@ -1,6 +1,6 @@
 //! Image names as rows.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,7 +49,7 @@ impl Store {
 
     /// Removes the name; whether there was one.
     pub fn delete_image(&self, name: &str) -> Result<bool> {
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.free(Durability::Synced, |transaction| {
             labels::remove_all(transaction, Labelled::Image, name)?;
             let removed = transaction.execute("DELETE FROM images WHERE name = ?1", [name]).doing("delete image")?;
             Ok(removed > 0)
@@ -84,7 +84,7 @@ impl Store {
         let text = String::from_utf8(json::to_vec(target)?)
             .map_err(|error| Error::new(ErrorKind::Invalid, operation, name).with_source(error))?;
         let now = self.now();
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.write(Durability::Synced, |transaction, _| {
             if blobs::size(transaction, &target.digest)?.is_none() {
                 return Err(Error::new(ErrorKind::NotFound, operation, target.digest));
             }
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-fn image(transaction: &Transaction<'_>, name: &str) -> Result<Option<Image>> {
+fn image(transaction: &Connection, name: &str) -> Result<Option<Image>> {
     let row = transaction
         .query_row("SELECT target, created_at, updated_at FROM images WHERE name = ?1", [name], |row| {
             Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))

@@ -85,7 +85,8 @@ impl Ingest {
     pub fn keep(self) -> Result<()> {
         self.usable("keep ingest")?;
         self.sync()?;
-        self.store.database.write(Durability::Synced, |transaction| {
+        self.store.database.write(Durability::Synced, |transaction, names| {
+            names.sync_later(self.file.path());
             transaction
                 .execute(
                     "UPDATE ingests SET kept = ?2, updated_at = ?3 WHERE key = ?1",
@@ -154,7 +155,7 @@ impl Ingest {
 
     fn discard(&self) -> Result<()> {
         let mut gate = self.store.gate()?;
-        gate.write(Durability::Ordered, |transaction, _| begin::forget(transaction, &self.status.key))?;
+        gate.free(Durability::Ordered, |transaction, _| begin::forget(transaction, &self.status.key))?;
         self.store.disk.remove(gate.names(), self.file.path()).map(drop)
     }
 }

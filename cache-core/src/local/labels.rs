@@ -1,6 +1,6 @@
 //! Labels as rows.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use crate::error::Result;
 use crate::labels::{LabelChange, Labels, apply_label_changes};
@@ -26,7 +26,7 @@ impl Labelled {
     }
 }
 
-pub(super) fn get(transaction: &Transaction<'_>, kind: Labelled, id: &str) -> Result<Labels> {
+pub(super) fn get(transaction: &Connection, kind: Labelled, id: &str) -> Result<Labels> {
     let mut statement =
         transaction.prepare("SELECT name, value FROM labels WHERE kind = ?1 AND id = ?2").doing("read labels")?;
     let rows =
@@ -35,13 +35,13 @@ pub(super) fn get(transaction: &Transaction<'_>, kind: Labelled, id: &str) -> Re
 }
 
 /// Gives the object exactly `labels`.
-pub(super) fn replace(transaction: &Transaction<'_>, kind: Labelled, id: &str, labels: &Labels) -> Result<()> {
+pub(super) fn replace(transaction: &Connection, kind: Labelled, id: &str, labels: &Labels) -> Result<()> {
     remove_all(transaction, kind, id)?;
     add_missing(transaction, kind, id, labels)
 }
 
 /// Adds those of `labels` that the object lacks.
-pub(super) fn add_missing(transaction: &Transaction<'_>, kind: Labelled, id: &str, labels: &Labels) -> Result<()> {
+pub(super) fn add_missing(transaction: &Connection, kind: Labelled, id: &str, labels: &Labels) -> Result<()> {
     let mut statement =
         transaction.prepare("INSERT OR IGNORE INTO labels VALUES (?1, ?2, ?3, ?4)").doing("write labels")?;
     for (name, value) in labels {
@@ -51,19 +51,14 @@ pub(super) fn add_missing(transaction: &Transaction<'_>, kind: Labelled, id: &st
 }
 
 /// Applies `changes` and gives the outcome.
-pub(super) fn change(
-    transaction: &Transaction<'_>,
-    kind: Labelled,
-    id: &str,
-    changes: &[LabelChange],
-) -> Result<Labels> {
+pub(super) fn change(transaction: &Connection, kind: Labelled, id: &str, changes: &[LabelChange]) -> Result<Labels> {
     let mut labels = get(transaction, kind, id)?;
     apply_label_changes(&mut labels, changes)?;
     replace(transaction, kind, id, &labels)?;
     Ok(labels)
 }
 
-pub(super) fn remove_all(transaction: &Transaction<'_>, kind: Labelled, id: &str) -> Result<()> {
+pub(super) fn remove_all(transaction: &Connection, kind: Labelled, id: &str) -> Result<()> {
     transaction
         .prepare("DELETE FROM labels WHERE kind = ?1 AND id = ?2")
         .and_then(|mut statement| statement.execute(params![kind.column(), id]))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::validate_labels;
@@ -30,7 +30,7 @@ impl Store {
             LeaseKind::Temporary => (Some(self.owner.id()), Durability::Ordered),
             LeaseKind::Permanent | LeaseKind::Flat => (None, Durability::Synced),
         };
-        self.database.write(durability, |transaction| {
+        self.database.write(durability, |transaction, _| {
             if let Some(id) = &options.id {
                 match life(self, transaction, id)? {
                     Life::Alive(_) => return Err(Error::new(ErrorKind::AlreadyExists, "create lease", id)),
@@ -97,7 +97,8 @@ impl Store {
     /// # Errors
     /// `Invalid` if the lease is dead.
     pub fn detach(&self, lease: &str, resources: &[Resource]) -> Result<()> {
-        self.change_lease(lease, "detach resources", |transaction| {
+        self.database.free(self.lease_durability(lease)?, |transaction| {
+            alive(self, transaction, lease, "detach resources")?;
             resources.iter().try_for_each(|resource| resources::detach(transaction, lease, resource))
         })
     }
@@ -132,7 +133,7 @@ impl Store {
 
     /// Ends the lease `id`; whether there was a live one.
     pub fn delete_lease(&self, id: &str) -> Result<bool> {
-        self.database.write(self.lease_durability(id)?, |transaction| {
+        self.database.free(self.lease_durability(id)?, |transaction| {
             let was_alive = matches!(life(self, transaction, id)?, Life::Alive(_));
             delete(transaction, id)?;
             Ok(was_alive)
@@ -143,9 +144,9 @@ impl Store {
         &self,
         lease: &str,
         operation: &'static str,
-        change: impl FnOnce(&Transaction<'_>) -> Result<()>,
+        change: impl FnOnce(&Connection) -> Result<()>,
     ) -> Result<()> {
-        self.database.write(self.lease_durability(lease)?, |transaction| {
+        self.database.write(self.lease_durability(lease)?, |transaction, _| {
             alive(self, transaction, lease, operation)?;
             change(transaction)
         })
@@ -164,7 +165,7 @@ impl Store {
 }
 
 /// Refuses a lease that is dead or was never there.
-pub(super) fn alive(store: &Store, transaction: &Transaction<'_>, lease: &str, operation: &'static str) -> Result<()> {
+pub(super) fn alive(store: &Store, transaction: &Connection, lease: &str, operation: &'static str) -> Result<()> {
     match life(store, transaction, lease)? {
         Life::Alive(_) => Ok(()),
         Life::Dead | Life::None => {
@@ -174,7 +175,7 @@ pub(super) fn alive(store: &Store, transaction: &Transaction<'_>, lease: &str, o
 }
 
 /// Forgets every lease whose time is over.
-pub(super) fn expire(transaction: &Transaction<'_>, now: i64) -> Result<()> {
+pub(super) fn expire(transaction: &Connection, now: i64) -> Result<()> {
     for sql in [
         "DELETE FROM labels WHERE kind = 'leases' AND id IN (SELECT id FROM leases WHERE expires_at <= ?1)",
         "DELETE FROM leases WHERE expires_at <= ?1",
@@ -184,7 +185,7 @@ pub(super) fn expire(transaction: &Transaction<'_>, now: i64) -> Result<()> {
     Ok(())
 }
 
-fn delete(transaction: &Transaction<'_>, id: &str) -> Result<bool> {
+fn delete(transaction: &Connection, id: &str) -> Result<bool> {
     labels::remove_all(transaction, Labelled::Lease, id)?;
     Ok(transaction.execute("DELETE FROM leases WHERE id = ?1", [id]).doing("delete lease")? > 0)
 }
@@ -195,7 +196,7 @@ enum Life {
     None,
 }
 
-fn life(store: &Store, transaction: &Transaction<'_>, id: &str) -> Result<Life> {
+fn life(store: &Store, transaction: &Connection, id: &str) -> Result<Life> {
     let row = transaction.query_row(&select("WHERE id = ?1"), [id], LeaseRow::read).optional().doing("read lease")?;
     Ok(match row {
         Some(row) if row.is_alive(store)? => Life::Alive(row),
@@ -237,7 +238,7 @@ impl LeaseRow {
         }
     }
 
-    fn info(self, transaction: &Transaction<'_>) -> Result<LeaseInfo> {
+    fn info(self, transaction: &Connection) -> Result<LeaseInfo> {
         let kind = match self.kind.as_str() {
             "permanent" => LeaseKind::Permanent,
             "flat" => LeaseKind::Flat,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::local::begin::{self, IngestRow};
@@ -30,7 +30,7 @@ enum Reach {
 }
 
 /// Everything that leases, images and root labels reach in the state of `transaction`.
-pub(super) fn mark(transaction: &Transaction<'_>, now: Timestamp) -> Result<HashSet<Node>> {
+pub(super) fn mark(transaction: &Connection, now: Timestamp) -> Result<HashSet<Node>> {
     let mut graph = Graph::load(transaction, now)?;
     let (mut full, mut flat) = (HashSet::new(), HashSet::new());
     while let Some((node, reach)) = graph.pending.pop() {
@@ -63,7 +63,7 @@ struct Graph {
 }
 
 impl Graph {
-    fn load(transaction: &Transaction<'_>, now: Timestamp) -> Result<Self> {
+    fn load(transaction: &Connection, now: Timestamp) -> Result<Self> {
         let mut graph = Self::default();
         let snapshots = graph.load_snapshots(transaction)?;
         let images = graph.load_images(transaction)?;
@@ -79,7 +79,7 @@ impl Graph {
     }
 
     /// Gives each snapshot's node by its id.
-    fn load_snapshots(&mut self, transaction: &Transaction<'_>) -> Result<HashMap<i64, Node>> {
+    fn load_snapshots(&mut self, transaction: &Connection) -> Result<HashMap<i64, Node>> {
         let mut snapshots = HashMap::new();
         let mut parents = Vec::new();
         let mut statement =
@@ -101,7 +101,7 @@ impl Graph {
         Ok(snapshots)
     }
 
-    fn load_images(&mut self, transaction: &Transaction<'_>) -> Result<Vec<String>> {
+    fn load_images(&mut self, transaction: &Connection) -> Result<Vec<String>> {
         let mut statement = transaction.prepare("SELECT name, digest FROM images").doing("mark images")?;
         let mut rows = statement.query([]).doing("mark images")?;
         let mut names = Vec::new();
@@ -117,7 +117,7 @@ impl Graph {
     /// Gives the flat leases and the expired images.
     fn load_labels(
         &mut self,
-        transaction: &Transaction<'_>,
+        transaction: &Connection,
         snapshots: &HashMap<i64, Node>,
         now: Timestamp,
     ) -> Result<(HashSet<String>, HashSet<String>)> {
@@ -163,7 +163,7 @@ impl Graph {
     }
 
     /// An ingest keeps the blob that it expects, if another writer committed it meanwhile.
-    fn load_ingests(&mut self, transaction: &Transaction<'_>) -> Result<()> {
+    fn load_ingests(&mut self, transaction: &Connection) -> Result<()> {
         let mut statement = transaction.prepare(&begin::select("")).doing("mark ingests")?;
         let rows = statement.query_map([], IngestRow::read).doing("mark ingests")?;
         for row in rows {
@@ -176,7 +176,7 @@ impl Graph {
         Ok(())
     }
 
-    fn load_leases(&mut self, transaction: &Transaction<'_>, flat_leases: &HashSet<String>) -> Result<()> {
+    fn load_leases(&mut self, transaction: &Connection, flat_leases: &HashSet<String>) -> Result<()> {
         let mut statement = transaction
             .prepare(
                 "SELECT lease, leases.kind, resources.kind, resources.id

@@ -3,13 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 use rustix::fs::FlockOperation;
 
 use crate::error::{Error, Result};
-use crate::local::database::{Durability, Gate};
+use crate::local::database::Durability;
 use crate::local::durable::Disk;
 use crate::local::flock;
+use crate::local::gate::Gate;
 use crate::local::layout::Layout;
 use crate::local::sql::SqlContext;
 
@@ -48,7 +49,7 @@ impl Owner {
 
     /// Forgets every dead owner, with its temporary leases and with the ingests that no other lease holds. Their files are
     /// garbage then. Gives the dead owners' names.
-    pub(super) fn reap(&self, transaction: &Transaction<'_>, layout: &Layout) -> Result<Vec<String>> {
+    pub(super) fn reap(&self, transaction: &Connection, layout: &Layout) -> Result<Vec<String>> {
         let mut dead = Vec::new();
         let mut statement = transaction.prepare("SELECT id FROM owners").doing("list owners")?;
         let owners = statement.query_map([], |row| row.get::<_, String>(0)).doing("list owners")?;

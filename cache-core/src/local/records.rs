@@ -1,7 +1,7 @@
 //! Metadata records as rows.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::database::Durability;
@@ -46,7 +46,7 @@ impl Store {
     /// Makes all `changes` in their order, or none.
     pub fn change_records(&self, changes: &[MetadataChange]) -> Result<BatchOutcome> {
         let mut refused = None;
-        let outcome = self.database.write(Durability::Synced, |transaction| {
+        let mut make = |transaction: &Connection| {
             for change in changes {
                 if let Step::Refused = apply(transaction, change)? {
                     refused = Some(key(change).to_owned());
@@ -55,7 +55,13 @@ impl Store {
                 }
             }
             Ok(BatchOutcome::Applied)
-        });
+        };
+        let only_frees = changes.iter().all(|change| !matches!(change, MetadataChange::Put { .. }));
+        let outcome = if only_frees {
+            self.database.free(Durability::Synced, make)
+        } else {
+            self.database.write(Durability::Synced, |connection, _| make(connection))
+        };
         match refused {
             Some(key) => Ok(BatchOutcome::Refused { key }),
             None => outcome,
@@ -74,7 +80,7 @@ fn key(change: &MetadataChange) -> &str {
     }
 }
 
-fn apply(transaction: &Transaction<'_>, change: &MetadataChange) -> Result<Step> {
+fn apply(transaction: &Connection, change: &MetadataChange) -> Result<Step> {
     let (MetadataChange::Put { key, precondition, .. }
     | MetadataChange::Delete { key, precondition }
     | MetadataChange::Check { key, precondition }) = change;
@@ -98,7 +104,7 @@ fn apply(transaction: &Transaction<'_>, change: &MetadataChange) -> Result<Step>
     }
 }
 
-fn put(transaction: &Transaction<'_>, key: &str, value: &Bytes, indexes: &[IndexEntry]) -> Result<Step> {
+fn put(transaction: &Connection, key: &str, value: &Bytes, indexes: &[IndexEntry]) -> Result<Step> {
     transaction.execute("DELETE FROM record_indexes WHERE key = ?1", [key]).doing("write record")?;
     // One sequence for all records, so that a record that was deleted and made again never repeats a revision.
     let revision: i64 = transaction
@@ -126,7 +132,7 @@ fn put(transaction: &Transaction<'_>, key: &str, value: &Bytes, indexes: &[Index
     Ok(Step::Done)
 }
 
-fn revision(transaction: &Transaction<'_>, key: &str) -> Result<Option<u64>> {
+fn revision(transaction: &Connection, key: &str) -> Result<Option<u64>> {
     let revision = transaction
         .query_row("SELECT revision FROM records WHERE key = ?1", [key], |row| row.get::<_, i64>(0))
         .optional()
@@ -134,7 +140,7 @@ fn revision(transaction: &Transaction<'_>, key: &str) -> Result<Option<u64>> {
     Ok(revision.map(i64::unsigned_abs))
 }
 
-fn record(transaction: &Transaction<'_>, key: &str) -> Result<Option<MetadataRecord>> {
+fn record(transaction: &Connection, key: &str) -> Result<Option<MetadataRecord>> {
     let row = transaction
         .query_row("SELECT revision, value FROM records WHERE key = ?1", [key], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
@@ -156,14 +162,14 @@ fn record(transaction: &Transaction<'_>, key: &str) -> Result<Option<MetadataRec
     Ok(Some(MetadataRecord { key: key.to_owned(), value: value.into(), revision: revision.unsigned_abs(), indexes }))
 }
 
-fn exact(transaction: &Transaction<'_>, index: &str, value: &str) -> Result<Vec<String>> {
+fn exact(transaction: &Connection, index: &str, value: &str) -> Result<Vec<String>> {
     let mut statement =
         transaction.prepare("SELECT key FROM record_indexes WHERE name = ?1 AND value = ?2").doing("find records")?;
     statement.query_map([index, value], |row| row.get(0)).and_then(Iterator::collect).doing("find records")
 }
 
 /// The keys of the rows of `sql`, which are sorted by their first column, as long as that starts with `prefix`.
-fn starting_with(transaction: &Transaction<'_>, sql: &str, index: &str, prefix: &str) -> Result<Vec<String>> {
+fn starting_with(transaction: &Connection, sql: &str, index: &str, prefix: &str) -> Result<Vec<String>> {
     let mut statement = transaction.prepare(sql).doing("find records")?;
     let mut rows = statement.query([index, prefix]).doing("find records")?;
     let mut keys = Vec::new();

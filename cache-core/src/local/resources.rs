@@ -1,6 +1,6 @@
 //! What a lease holds, as rows.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use crate::digest::Digest;
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub(super) fn digest(text: &str) -> Result<Digest> {
     text.parse().map_err(|_| corrupt_row("read digest", "digest"))
 }
 
-pub(super) fn attach(transaction: &Transaction<'_>, lease: &str, resource: &Resource) -> Result<()> {
+pub(super) fn attach(transaction: &Connection, lease: &str, resource: &Resource) -> Result<()> {
     let (kind, id) = columns(resource);
     transaction
         .execute("INSERT OR IGNORE INTO resources VALUES (?1, ?2, ?3)", params![lease, kind, id])
@@ -50,7 +50,7 @@ pub(super) fn attach(transaction: &Transaction<'_>, lease: &str, resource: &Reso
     Ok(())
 }
 
-pub(super) fn detach(transaction: &Transaction<'_>, lease: &str, resource: &Resource) -> Result<()> {
+pub(super) fn detach(transaction: &Connection, lease: &str, resource: &Resource) -> Result<()> {
     let (kind, id) = columns(resource);
     transaction
         .execute("DELETE FROM resources WHERE lease = ?1 AND kind = ?2 AND id = ?3", params![lease, kind, id])
@@ -59,7 +59,7 @@ pub(super) fn detach(transaction: &Transaction<'_>, lease: &str, resource: &Reso
 }
 
 /// Lets whoever holds `before` hold `after`, and nobody `before`.
-pub(super) fn replace(transaction: &Transaction<'_>, before: &Resource, after: &Resource) -> Result<()> {
+pub(super) fn replace(transaction: &Connection, before: &Resource, after: &Resource) -> Result<()> {
     let ((old_kind, old_id), (kind, id)) = (columns(before), columns(after));
     transaction
         .execute(
@@ -71,7 +71,7 @@ pub(super) fn replace(transaction: &Transaction<'_>, before: &Resource, after: &
 }
 
 /// Lets nobody hold `resource`.
-pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource) -> Result<()> {
+pub(super) fn forget(transaction: &Connection, resource: &Resource) -> Result<()> {
     let (kind, id) = columns(resource);
     transaction
         .execute("DELETE FROM resources WHERE kind = ?1 AND id = ?2", params![kind, id])
@@ -79,7 +79,7 @@ pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource) -> Resu
     Ok(())
 }
 
-pub(super) fn list(transaction: &Transaction<'_>, lease: &str) -> Result<Vec<Resource>> {
+pub(super) fn list(transaction: &Connection, lease: &str) -> Result<Vec<Resource>> {
     let mut statement =
         transaction.prepare("SELECT kind, id FROM resources WHERE lease = ?1").doing("read resources")?;
     let rows = statement

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{LabelChange, Labels, validate_labels};
@@ -55,9 +55,7 @@ impl Store {
             self.sync_names(tree)?;
         }
         let now = self.now();
-        let (mut moved, mut complete) = (None, false);
-        let mut gate = self.gate()?;
-        let created = gate.write(Durability::Synced, |transaction, names| {
+        self.database.write(Durability::Synced, |transaction, names| {
             leases::alive(self, transaction, lease, OPERATION)?;
             if let Some(parent) = &new.parent {
                 match by_id(transaction, parent.id)? {
@@ -90,22 +88,10 @@ impl Store {
                     // A crash left it there, and its number was never used.
                     self.disk.rename(names, &path, &self.scratch_path())?;
                 }
-                self.disk.rename(names, tree, &path)?;
-                moved = Some((path, tree));
-                self.disk.sync_directory(&self.layout.snapshots())?;
+                names.rename(&self.disk, tree, &path)?;
             }
-            let row = by_id(transaction, id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, &new.key))?;
-            complete = true;
-            Ok(row)
-        });
-        if let (Err(error), Some((path, tree))) = (&created, moved)
-            // After another failure of the commit itself a power cut may yet bring the row back, so the directory stays with it.
-            && (!complete || error.kind() == ErrorKind::NoSpace)
-            && let Err(error) = self.disk.rename(gate.names(), &path, tree)
-        {
-            tracing::warn!(%error, "a snapshot's directory waits for the next collection");
-        }
-        created
+            by_id(transaction, id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, &new.key))
+        })
     }
 
     /// Makes `active` the committed snapshot `name`. Its files must be durable before. What held its key holds the name, and
@@ -129,7 +115,7 @@ impl Store {
             return Err(Error::new(ErrorKind::Invalid, OPERATION, "the empty name"));
         }
         let now = self.now();
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.write(Durability::Synced, |transaction, _| {
             leases::alive(self, transaction, lease, OPERATION)?;
             let row = by_id(transaction, active.id)?
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, active.info.key.escape_debug()))?;
@@ -187,7 +173,7 @@ impl Store {
         changes: &[LabelChange],
     ) -> Result<SnapshotInfo> {
         let now = self.now();
-        self.database.write(Durability::Synced, |transaction| {
+        self.database.write(Durability::Synced, |transaction, _| {
             let missing = || Error::new(ErrorKind::NotFound, "change labels", key);
             let row = by_key(transaction, snapshotter, key)?.ok_or_else(missing)?;
             transaction
@@ -205,7 +191,7 @@ impl Store {
     pub fn remove_snapshot(&self, snapshotter: &str, key: &str) -> Result<()> {
         const OPERATION: &str = "remove snapshot";
         let mut gate = self.gate()?;
-        let id = gate.write(Durability::Synced, |transaction, _| {
+        let id = gate.free(Durability::Synced, |transaction, _| {
             let row = by_key(transaction, snapshotter, key)?
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, OPERATION, key))?;
             let mut children = transaction.prepare("SELECT 1 FROM snapshots WHERE parent = ?1").doing(OPERATION)?;
@@ -240,7 +226,7 @@ fn resource(snapshotter: &str, key: &str) -> Resource {
     Resource::Snapshot { snapshotter: snapshotter.to_owned(), key: key.to_owned() }
 }
 
-fn refuse_taken(transaction: &Transaction<'_>, operation: &'static str, snapshotter: &str, key: &str) -> Result<()> {
+fn refuse_taken(transaction: &Connection, operation: &'static str, snapshotter: &str, key: &str) -> Result<()> {
     match by_key(transaction, snapshotter, key)? {
         Some(_) => Err(Error::new(ErrorKind::AlreadyExists, operation, key)),
         None => Ok(()),
@@ -254,19 +240,19 @@ fn select(condition: &str) -> String {
     )
 }
 
-fn by_id(transaction: &Transaction<'_>, id: i64) -> Result<Option<SnapshotRow>> {
+fn by_id(transaction: &Connection, id: i64) -> Result<Option<SnapshotRow>> {
     let row = transaction.query_row(&select("WHERE own.id = ?1"), [id], Unfinished::read);
     row.optional().doing("read snapshot")?.map(|row| row.finish(transaction)).transpose()
 }
 
-fn by_key(transaction: &Transaction<'_>, snapshotter: &str, key: &str) -> Result<Option<SnapshotRow>> {
+fn by_key(transaction: &Connection, snapshotter: &str, key: &str) -> Result<Option<SnapshotRow>> {
     let condition = "WHERE own.snapshotter = ?1 AND own.key = ?2";
     let row = transaction.query_row(&select(condition), [snapshotter, key], Unfinished::read);
     row.optional().doing("read snapshot")?.map(|row| row.finish(transaction)).transpose()
 }
 
 /// The numbers of the snapshots under `id`, the nearest first.
-fn parents(transaction: &Transaction<'_>, id: i64) -> Result<Vec<i64>> {
+fn parents(transaction: &Connection, id: i64) -> Result<Vec<i64>> {
     let mut statement = transaction
         .prepare(
             "WITH RECURSIVE chain (id, depth) AS (
@@ -302,7 +288,7 @@ impl Unfinished {
         Ok(Self { id: row.get(0)?, info, kind: row.get(2)?, usage })
     }
 
-    fn info(mut self, transaction: &Transaction<'_>) -> Result<(SnapshotInfo, Usage)> {
+    fn info(mut self, transaction: &Connection) -> Result<(SnapshotInfo, Usage)> {
         self.info.kind = match self.kind.as_str() {
             "active" => SnapshotKind::Active,
             "view" => SnapshotKind::View,
@@ -313,7 +299,7 @@ impl Unfinished {
         Ok((self.info, self.usage))
     }
 
-    fn finish(self, transaction: &Transaction<'_>) -> Result<SnapshotRow> {
+    fn finish(self, transaction: &Connection) -> Result<SnapshotRow> {
         let id = self.id;
         let parents = parents(transaction, id)?;
         let (info, usage) = self.info(transaction)?;

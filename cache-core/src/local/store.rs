@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rusqlite::Transaction;
+use rusqlite::Connection;
 
-use crate::error::{Error, Result};
-use crate::local::database::{Database, Durability, Gate};
+use crate::error::{Error, ErrorKind, Result};
+use crate::local::database::{Database, Durability};
 use crate::local::durable::{Disk, Faults};
 use crate::local::file_system;
+use crate::local::gate::Gate;
 use crate::local::ingest::Progress;
 use crate::local::layout::Layout;
 use crate::local::owner::Owner;
+use crate::local::sweep::Extent;
 use crate::ports::Clock;
 use crate::timestamp::Timestamp;
 
@@ -81,8 +83,15 @@ impl Store {
             disk.sync_directory(&layout.blobs())?;
             disk.sync_directory(layout.root())?;
             let now = nanoseconds(options.clock.now());
-            let owner = Owner::enter(&mut gate, &layout, &disk, now)?;
-            let dead = gate.write(Durability::Ordered, |transaction, _| owner.reap(transaction, &layout))?;
+            let owner = match Owner::enter(&mut gate, &layout, &disk, now) {
+                // A full store can be opened, to be pruned.
+                Err(error) if error.kind() == ErrorKind::NoSpace && gate.release_reserve()? => {
+                    Owner::enter(&mut gate, &layout, &disk, now)?
+                }
+                owner => owner?,
+            };
+            let dead = gate.free(Durability::Ordered, |transaction, _| owner.reap(transaction, &layout))?;
+            gate.fill_reserve();
             (owner, dead)
         };
         let store = Self {
@@ -95,7 +104,7 @@ impl Store {
             scratch: AtomicU64::new(0),
         };
         if !dead.is_empty() {
-            store.sweep(&mut Default::default())?;
+            store.sweep(Extent::Processes, &mut Default::default())?;
         }
         Ok(Arc::new(store))
     }
@@ -118,7 +127,7 @@ impl Store {
         self.database.gate()
     }
 
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.database.read(look)
     }
 

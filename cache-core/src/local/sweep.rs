@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use crate::digest::Algorithm;
 use crate::error::{Error, Result};
@@ -34,13 +34,22 @@ enum Kind {
     Owner,
 }
 
+/// Where names without a row are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Where a process that died leaves them. Enough when the store is opened, because the number of its blobs does not count.
+    Processes,
+    /// Everywhere.
+    Everything,
+}
+
 impl Store {
     /// Removes every name that has no row, and counts the disk that it gave free.
     ///
     /// Whoever commits something gives it its name behind the gate, and leaves the gate with the row committed or not at all. So
     /// a name that has no row while the gate is held is nobody's. It is moved out of sight behind the gate and removed after it.
-    pub(super) fn sweep(&self, collected: &mut Collected) -> Result<()> {
-        for batch in self.candidates()?.chunks(BATCH) {
+    pub(super) fn sweep(&self, extent: Extent, collected: &mut Collected) -> Result<()> {
+        for batch in self.candidates(extent)?.chunks(BATCH) {
             let mut trash = Vec::new();
             let mut gate = self.gate()?;
             for candidate in batch {
@@ -62,7 +71,7 @@ impl Store {
 
     /// Names that have no row.
     pub(super) fn garbage(&self) -> Result<Vec<PathBuf>> {
-        let candidates = self.candidates()?;
+        let candidates = self.candidates(Extent::Everything)?;
         let mut gate = self.gate()?;
         gate.read(|transaction| {
             let mut garbage = Vec::new();
@@ -76,7 +85,7 @@ impl Store {
     }
 
     /// Names that had no row in a state just before; some of them are just being committed.
-    fn candidates(&self) -> Result<Vec<Candidate>> {
+    fn candidates(&self, extent: Extent) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
         let mut add = |directory: PathBuf, kind: Kind, known: &dyn Fn(&str) -> bool| -> Result<()> {
             for name in names(&directory)? {
@@ -86,19 +95,24 @@ impl Store {
             }
             Ok(())
         };
-        let known = self.read(Known::load)?;
-        for algorithm in Algorithm::ALL {
-            add(self.layout.blobs_of(algorithm), Kind::Blob(algorithm), &|name| {
-                known.blobs.contains(&format!("{algorithm}:{name}"))
-            })?;
+        let ingests = self.read(|connection| known(connection, "SELECT file FROM ingests"))?;
+        add(self.layout.ingests(), Kind::Ingest, &|name| ingests.contains(name))?;
+        let owners = self.read(|connection| known(connection, "SELECT id FROM owners"))?;
+        add(self.layout.owners(), Kind::Owner, &|name| owners.contains(name.trim_end_matches(".lock")))?;
+        if extent == Extent::Everything {
+            let blobs = self.read(|connection| known(connection, "SELECT digest FROM blobs"))?;
+            for algorithm in Algorithm::ALL {
+                add(self.layout.blobs_of(algorithm), Kind::Blob(algorithm), &|name| {
+                    blobs.contains(&format!("{algorithm}:{name}"))
+                })?;
+            }
+            let snapshots = self.read(|connection| known(connection, "SELECT CAST(id AS TEXT) FROM snapshots"))?;
+            add(self.layout.snapshots(), Kind::Snapshot, &|name| snapshots.contains(name))?;
         }
-        add(self.layout.ingests(), Kind::Ingest, &|name| known.ingests.contains(name))?;
-        add(self.layout.snapshots(), Kind::Snapshot, &|name| known.snapshots.contains(name))?;
-        add(self.layout.owners(), Kind::Owner, &|name| known.owners.contains(name.trim_end_matches(".lock")))?;
         Ok(candidates)
     }
 
-    fn is_garbage(&self, transaction: &Transaction<'_>, candidate: &Candidate) -> Result<bool> {
+    fn is_garbage(&self, transaction: &Connection, candidate: &Candidate) -> Result<bool> {
         let name = &candidate.name;
         let has_row = |sql: &str, id: &dyn rusqlite::ToSql| -> Result<bool> {
             let mut statement = transaction.prepare(sql).doing("sweep")?;
@@ -125,27 +139,10 @@ impl Store {
 }
 
 /// The names that have rows.
-struct Known {
-    blobs: HashSet<String>,
-    ingests: HashSet<String>,
-    snapshots: HashSet<String>,
-    owners: HashSet<String>,
-}
-
-impl Known {
-    fn load(transaction: &Transaction<'_>) -> Result<Self> {
-        let names = |sql: &str| -> Result<HashSet<String>> {
-            let mut statement = transaction.prepare(sql).doing("sweep")?;
-            let rows = statement.query_map([], |row| row.get(0)).doing("sweep")?;
-            rows.collect::<rusqlite::Result<_>>().doing("sweep")
-        };
-        Ok(Self {
-            blobs: names("SELECT digest FROM blobs")?,
-            ingests: names("SELECT file FROM ingests")?,
-            snapshots: names("SELECT CAST(id AS TEXT) FROM snapshots")?,
-            owners: names("SELECT id FROM owners")?,
-        })
-    }
+fn known(connection: &Connection, sql: &str) -> Result<HashSet<String>> {
+    let mut statement = connection.prepare(sql).doing("sweep")?;
+    let rows = statement.query_map([], |row| row.get(0)).doing("sweep")?;
+    rows.collect::<rusqlite::Result<_>>().doing("sweep")
 }
 
 /// The names in `directory`; none if it is not there. Names that are not UTF-8 are not ours.

@@ -17,7 +17,7 @@
 //! ingest.write("hello".into()).await?;
 //! let committed = ingest.commit(None, Default::default()).await?;
 //! assert!(memory.content.info(&committed.info().digest).await?.is_some());
-//! # cache_core::Result::Ok(())
+//! # Ok::<(), cache_core::Error>(())
 //! # }).unwrap();
 //! ```
 

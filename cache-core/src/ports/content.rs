@@ -219,6 +219,14 @@ pub trait Manager: Send + Sync + Debug + 'static {
     /// The backend's own failures.
     async fn info(&self, digest: &Digest) -> Result<Option<BlobInfo>>;
 
+    /// The disk that the blob takes, nothing if there is none. Stores that do not know better say its length.
+    ///
+    /// # Errors
+    /// The backend's own failures.
+    async fn disk_bytes(&self, digest: &Digest) -> Result<u64> {
+        Ok(self.info(digest).await?.map_or(0, |info| info.size))
+    }
+
     /// Changes labels key by key, all or none of them, and gives the outcome.
     ///
     /// # Errors

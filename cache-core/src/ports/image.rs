@@ -25,6 +25,7 @@ pub struct Image {
 }
 
 /// Whether a store changed a name.
+#[expect(clippy::large_enum_variant, reason = "one is made per name and looked at once")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageOutcome {
     /// It did.

@@ -133,12 +133,12 @@ impl TestSnapshots {
         }
         {
             let mut table = self.table.lock().unwrap();
-            if table.contains_key(name) {
-                return Err(Error::new(ErrorKind::AlreadyExists, "commit", name));
-            }
             let missing = || Error::new(ErrorKind::NotFound, "commit", key);
             if table.get(key).ok_or_else(missing)?.info.kind != SnapshotKind::Active {
                 return Err(Error::new(ErrorKind::Invalid, "commit", key));
+            }
+            if table.contains_key(name) {
+                return Err(Error::new(ErrorKind::AlreadyExists, "commit", name));
             }
             let mut snapshot = table.remove(key).unwrap();
             snapshot.info.key = name.to_owned();

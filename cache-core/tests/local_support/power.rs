@@ -200,7 +200,7 @@ fn copy_tree(from: &Path, to: &Path, paths: &mut HashMap<u64, PathBuf>) {
         let copy = to.join(entry.file_name());
         if entry.file_type().expect("the store can be read").is_dir() {
             copy_tree(&entry.path(), &copy, paths);
-        } else if !entry.file_name().to_string_lossy().ends_with("-shm") {
+        } else if !["cache.db-shm", "reserve"].iter().any(|name| entry.file_name() == *name) {
             fs::copy(entry.path(), &copy).expect("the store can be read");
             let mut permissions = fs::metadata(&copy).expect("it was just made").permissions();
             #[allow(clippy::permissions_set_readonly_false, reason = "only a test's own copy")]

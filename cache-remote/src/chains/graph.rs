@@ -18,33 +18,33 @@ impl ItemId {
 }
 
 #[derive(Debug)]
-struct Item {
-    digest: u32,
+pub(super) struct Item {
+    pub(super) digest: u32,
     /// For each input where it comes from, with the selector.
-    slots: Vec<Vec<(ItemId, u32)>>,
+    pub(super) slots: Vec<Vec<(ItemId, u32)>>,
     /// Records that link to this one; some several times, when they do so by several links.
-    children: Vec<ItemId>,
+    pub(super) children: Vec<ItemId>,
     /// A place in an order in which every record comes after those that it links to.
-    order: u32,
+    pub(super) order: u32,
     /// The record that this one became a part of.
-    absorbed: Option<ItemId>,
+    pub(super) absorbed: Option<ItemId>,
 }
 
 /// Where a link with some selector leads, for records of some digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Way {
-    source: ItemId,
-    digest: u32,
-    slot: u32,
-    selector: u32,
+pub(super) struct Way {
+    pub(super) source: ItemId,
+    pub(super) digest: u32,
+    pub(super) slot: u32,
+    pub(super) selector: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Edge {
-    source: ItemId,
-    slot: u32,
-    selector: u32,
-    child: ItemId,
+pub(super) struct Edge {
+    pub(super) source: ItemId,
+    pub(super) slot: u32,
+    pub(super) selector: u32,
+    pub(super) child: ItemId,
 }
 
 /// What became of an added record.
@@ -59,10 +59,10 @@ pub(crate) struct Added {
 pub(crate) struct Graph {
     digests: Interner<Digest>,
     selectors: Interner<Arc<str>>,
-    items: Vec<Item>,
+    pub(super) items: Vec<Item>,
     roots: HashMap<u32, ItemId>,
-    ways: HashMap<Way, Vec<ItemId>>,
-    edges: HashSet<Edge>,
+    pub(super) ways: HashMap<Way, Vec<ItemId>>,
+    pub(super) edges: HashSet<Edge>,
 }
 
 impl Graph {
@@ -199,75 +199,8 @@ impl Graph {
         if matches.len() < 2 { matches.first().copied() } else { matches.iter().find(independent).copied() }
     }
 
-    /// Makes one record of each pair of `twins`, unless one depends on the other, and then of the twins that this makes
-    /// among what depends on them. Of two records the first one added takes in the other.
-    fn unite(&mut self, mut twins: Vec<(ItemId, ItemId)>, absorbed: &mut Vec<(ItemId, ItemId)>) {
-        twins.reverse();
-        while let Some((a, b)) = twins.pop() {
-            let (a, b) = (self.living(a), self.living(b));
-            let (main, other) = (a.min(b), a.max(b));
-            if main == other || self.leads(main, other) || self.leads(other, main) {
-                continue;
-            }
-            for child in self.absorb(main, other) {
-                twins.extend(self.twins(child, main).into_iter().map(|twin| (child, twin)));
-            }
-            absorbed.push((main, other));
-        }
-    }
-
-    /// The records that share a link of every input with `child`, one of them from `source`.
-    fn twins(&self, child: ItemId, source: ItemId) -> Vec<ItemId> {
-        let Item { digest, slots, .. } = &self.items[child.index()];
-        let links = slots.iter().enumerate().flat_map(|(slot, links)| links.iter().map(move |link| (slot, *link)));
-        let ways = links.filter(|(_, (from, _))| *from == source).filter_map(|(slot, (_, selector))| {
-            self.ways.get(&Way { source, digest: *digest, slot: number(slot), selector })
-        });
-        let shares = |other: &ItemId| {
-            *other != child
-                && self.items[other.index()].slots.len() == slots.len()
-                && slots.iter().enumerate().all(|(slot, links)| {
-                    links.iter().any(|(source, selector)| {
-                        let (source, selector) = (*source, *selector);
-                        self.edges.contains(&Edge { source, slot: number(slot), selector, child: *other })
-                    })
-                })
-        };
-        let mut twins: Vec<_> = ways.flatten().copied().filter(shares).collect();
-        twins.sort();
-        twins.dedup();
-        twins
-    }
-
-    /// Makes `other` a part of `main`; gives the records that linked to it. Neither depends on the other.
-    fn absorb(&mut self, main: ItemId, other: ItemId) -> Vec<ItemId> {
-        let slots = std::mem::take(&mut self.items[other.index()].slots);
-        for (slot, links) in slots.iter().enumerate() {
-            for (source, selector) in links {
-                self.unlink(Edge { source: *source, slot: number(slot), selector: *selector, child: other });
-                self.link(Edge { source: *source, slot: number(slot), selector: *selector, child: main });
-            }
-        }
-        let mut children = std::mem::take(&mut self.items[other.index()].children);
-        children.sort();
-        children.dedup();
-        for child in &children {
-            let child = *child;
-            let slots = self.items[child.index()].slots.clone();
-            for (slot, links) in slots.iter().enumerate() {
-                for (source, selector) in links.iter().filter(|(source, _)| *source == other) {
-                    let edge = Edge { source: *source, slot: number(slot), selector: *selector, child };
-                    self.unlink(edge);
-                    self.link(Edge { source: main, ..edge });
-                }
-            }
-        }
-        self.items[other.index()].absorbed = Some(main);
-        children
-    }
-
     /// Adds a link, unless it is there or would close a loop.
-    fn link(&mut self, edge: Edge) {
+    pub(super) fn link(&mut self, edge: Edge) {
         if self.edges.contains(&edge) || !self.put_before(edge.source, edge.child) {
             return;
         }
@@ -279,7 +212,7 @@ impl Graph {
         self.edges.insert(edge);
     }
 
-    fn unlink(&mut self, edge: Edge) {
+    pub(super) fn unlink(&mut self, edge: Edge) {
         self.edges.remove(&edge);
         let child = &mut self.items[edge.child.index()];
         let way = Way { source: edge.source, digest: child.digest, slot: edge.slot, selector: edge.selector };
@@ -297,75 +230,8 @@ impl Graph {
             children.swap_remove(at);
         }
     }
-
-    /// Whether `to` depends on `from`, or is it.
-    fn leads(&self, from: ItemId, to: ItemId) -> bool {
-        let limit = self.order(to);
-        self.order(from) <= limit && self.forward(from, limit).contains(&to)
-    }
-
-    fn order(&self, item: ItemId) -> u32 {
-        self.items[item.index()].order
-    }
-
-    /// Orders `source` before `child`; false if that cannot be, because `source` depends on `child` or is it.
-    ///
-    /// Only records between the two can be in the way, so nearly always nothing is visited: a link from an earlier
-    /// record to a later one is in order already. Mirrors: Pearce and Kelly, "A dynamic topological sort algorithm for
-    /// directed acyclic graphs" (2006).
-    fn put_before(&mut self, source: ItemId, child: ItemId) -> bool {
-        let (low, high) = (self.order(child), self.order(source));
-        if high < low {
-            return true;
-        }
-        let after = self.forward(child, high);
-        if after.contains(&source) {
-            return false;
-        }
-        let before = self.backward(source, low);
-        let sorted = |set: HashSet<ItemId>| {
-            let mut items: Vec<_> = set.into_iter().collect();
-            items.sort_by_key(|item| self.order(*item));
-            items
-        };
-        let items: Vec<_> = sorted(before).into_iter().chain(sorted(after)).collect();
-        let mut places: Vec<_> = items.iter().map(|item| self.order(*item)).collect();
-        places.sort();
-        for (item, place) in items.into_iter().zip(places) {
-            self.items[item.index()].order = place;
-        }
-        true
-    }
-
-    /// `from` and what depends on it, as far as its place is at most `limit`.
-    fn forward(&self, from: ItemId, limit: u32) -> HashSet<ItemId> {
-        let mut found = HashSet::from([from]);
-        let mut queue = vec![from];
-        while let Some(item) = queue.pop() {
-            for child in &self.items[item.index()].children {
-                if self.order(*child) <= limit && found.insert(*child) {
-                    queue.push(*child);
-                }
-            }
-        }
-        found
-    }
-
-    /// `from` and what it depends on, as far as its place is at least `limit`.
-    fn backward(&self, from: ItemId, limit: u32) -> HashSet<ItemId> {
-        let mut found = HashSet::from([from]);
-        let mut queue = vec![from];
-        while let Some(item) = queue.pop() {
-            for (source, _) in self.items[item.index()].slots.iter().flatten() {
-                if self.order(*source) >= limit && found.insert(*source) {
-                    queue.push(*source);
-                }
-            }
-        }
-        found
-    }
 }
 
-fn number(index: usize) -> u32 {
+pub(super) fn number(index: usize) -> u32 {
     u32::try_from(index).expect("fewer records and inputs than 2^32 fit in memory")
 }

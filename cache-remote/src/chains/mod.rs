@@ -2,6 +2,8 @@
 
 mod graph;
 mod intern;
+mod order;
+mod unite;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -5,8 +5,10 @@
 //! [`CacheChains::marshal`](crate::CacheChains::marshal) makes one.
 
 mod digest;
+mod fields;
 mod legacy;
 mod limits;
+mod member;
 mod read;
 
 use cache_core::{Error, MediaType, Timestamp, json};

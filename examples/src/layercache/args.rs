@@ -1,4 +1,5 @@
 //! The arguments of the tool, as docs/cli.md lists them.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are help texts, whose brackets are optional parts")]
 
 use std::path::PathBuf;
 
@@ -95,7 +96,7 @@ pub(crate) struct Build {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SnapshotterChoice {
-    /// overlayfs where it can be mounted, else native.
+    /// What the store has already; else overlayfs where it can be mounted, else native.
     #[default]
     Auto,
     /// Layers by overlayfs; needs root.

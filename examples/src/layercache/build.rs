@@ -19,7 +19,7 @@ use crate::image_output::{ImageOutput, OutputReport};
 use crate::output::Format;
 use crate::progress::progress;
 use crate::step_index::{StepChain, StepIndex};
-use crate::{session, step};
+use crate::{cache, image, session, step};
 
 /// A step as it was asked for.
 #[derive(Clone, Debug)]
@@ -41,6 +41,11 @@ impl Step {
     /// Its cache-map digest.
     pub(crate) fn cache_map(&self) -> Digest {
         Digest::of(&self.key)
+    }
+
+    /// What its ref and its line in an image's history say of it.
+    pub(crate) fn description(&self) -> String {
+        format!("[{}] {}", self.key, self.command)
     }
 
     /// The digest of its record.
@@ -95,6 +100,12 @@ pub(crate) fn run(arguments: &Build) -> Result<(), Failure> {
     let steps = arguments.steps.iter().map(|text| Step::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let outputs = arguments.outputs.iter().map(ImageOutput::of).collect::<Result<Vec<_>, _>>()?;
     let exports = arguments.export_caches.iter().map(CacheExport::of).collect::<Result<Vec<_>, _>>()?;
+    for spec in &arguments.import_caches {
+        cache::place(spec)?;
+    }
+    if let Some(base) = &arguments.base {
+        image::place(base)?;
+    }
     let config = arguments.config.as_ref().map(std::fs::read).transpose();
     let config = config.map_err(|error| Failure::while_doing("read the image config", error))?;
     let options = EmbeddedOptions::default().with_snapshotter(arguments.snapshotter.into());
@@ -185,6 +196,7 @@ impl Running<'_> {
                 Some(found) => Some(Outcome { state: State::Cached, source: None, made: Some(found) }),
                 None => match records.load(at, &self.store, lease, &self.progress).await {
                     Some((source, made)) => {
+                        describe(&made, &self.steps[..=at]).await?;
                         index.put(chain.key(at), &made).await?;
                         Some(Outcome { state: State::Cached, source: Some(source), made: Some(made) })
                     }
@@ -216,7 +228,7 @@ impl Running<'_> {
     }
 
     async fn run_step(&self, step: &Step, parent: Option<&ImmutableRef>) -> Result<ImmutableRef, Failure> {
-        let id = format!("[{}] {}", step.key, step.command);
+        let id = step.description();
         let phase = cache_core::ports::Phase::start(&self.progress, id.clone());
         let options = RefOptions::default().with_description(id);
         let mutable = self.store.cache.create(parent, options).await?;
@@ -242,6 +254,17 @@ impl Running<'_> {
         self.progress.event(ProgressEvent::Started { id: id.clone(), total: None });
         self.progress.event(ProgressEvent::Finished { id, error: None });
     }
+}
+
+/// Says of the imported layers under `top` which of `steps` made them. Caches do not hold that.
+async fn describe(top: &ImmutableRef, steps: &[Step]) -> cache_core::Result<()> {
+    for (of, step) in top.layer_chain().iter().rev().zip(steps.iter().rev()) {
+        // One that this store made says it already.
+        if of.layer().is_some_and(|layer| of.description() == format!("imported {}", layer.descriptor.digest)) {
+            of.set_description(&step.description()).await?;
+        }
+    }
+    Ok(())
 }
 
 fn step_report(step: &Step, outcome: &Outcome) -> StepReport {

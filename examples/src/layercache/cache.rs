@@ -34,18 +34,23 @@ pub(crate) fn run(command: &Cache) -> Result<(), Failure> {
     }
 }
 
+/// The directory and the name of the cache that `spec` stands for.
+pub(crate) fn place(spec: &Spec) -> Result<(&str, &str), Failure> {
+    if spec.kind() != "local" {
+        return Err(spec.unknown_kind(&["local"], &PLANNED));
+    }
+    spec.accept(&["src", "tag", "digest"])?;
+    let name = spec.get("digest").or(spec.get("tag")).unwrap_or(DEFAULT_TAG);
+    Ok((spec.require("src")?, name))
+}
+
 /// Imports the cache that `spec` stands for.
 pub(crate) async fn import(
     spec: &Spec,
     pool: &Arc<dyn Pool>,
     progress: &Arc<dyn Progress>,
 ) -> Result<ImportedCache, Failure> {
-    if spec.kind() != "local" {
-        return Err(spec.unknown_kind(&["local"], &PLANNED));
-    }
-    spec.accept(&["src", "tag", "digest"])?;
-    let directory = spec.require("src")?;
-    let name = spec.get("digest").or(spec.get("tag")).unwrap_or(DEFAULT_TAG);
+    let (directory, name) = place(spec)?;
     let layout = OciLayout::open(directory, Arc::clone(pool), LayoutOptions::default()).await?;
     let layout = layout.ok_or_else(|| Failure::work(format!("there is no cache in {directory}")))?;
     let options = ImportOptions::default().with_name(spec.text()).with_progress(Arc::clone(progress));
@@ -211,6 +216,7 @@ struct Copied {
 }
 
 fn copy(from: &Spec, to: &Spec, store: &Path, format: Format) -> Result<(), Failure> {
+    place(from)?;
     let destination = Destination::of(to, &[])?;
     let store = session::open(store)?;
     let progress = progress(ProgressChoice::Quiet);
@@ -254,6 +260,7 @@ struct CheckedOut {
 }
 
 fn check_out(spec: &Spec, record: &Digest, store: &Path, into: &Path, format: Format) -> Result<(), Failure> {
+    place(spec)?;
     let store = session::open(store)?;
     checkout::empty_directory(into)?;
     let report = block_on(async {

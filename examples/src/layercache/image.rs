@@ -44,17 +44,21 @@ struct Report {
     platforms: Vec<String>,
 }
 
-/// Opens the image that `source` stands for, as docs/cli.md spells it.
-pub(crate) async fn open(source: &str, pool: &Arc<dyn Pool>) -> Result<SourceImage, Failure> {
+/// What `source` stands for, as docs/cli.md spells it.
+pub(crate) fn place(source: &str) -> Result<ImageSource, Failure> {
     if source.starts_with("registry:") {
         return Err(Failure::usage("registry: is not built yet; built are oci:, oci-archive: and docker-archive:"));
     }
-    let place: ImageSource = source.parse().map_err(|_| {
+    source.parse().map_err(|_| {
         Failure::usage(format!(
             "{source:?} is none of oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]"
         ))
-    })?;
-    let opened = place.open(pool, &LoadOptions::default()).await;
+    })
+}
+
+/// Opens the image that `source` stands for.
+pub(crate) async fn open(source: &str, pool: &Arc<dyn Pool>) -> Result<SourceImage, Failure> {
+    let opened = place(source)?.open(pool, &LoadOptions::default()).await;
     opened.map_err(|error| Failure::while_doing(format!("open the image {source}"), error))
 }
 
@@ -97,6 +101,7 @@ struct Unpacked {
 }
 
 fn unpack(source: &str, store: &Path, into: &Path, format: Format) -> Result<(), Failure> {
+    place(source)?;
     let store = session::open(store)?;
     checkout::empty_directory(into)?;
     let report = block_on(async {

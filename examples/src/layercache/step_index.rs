@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_blobs::embedded::Embedded;
 use cache_core::cache::{CacheManager, ImmutableRef};
-use cache_core::ports::{BatchOutcome, MetadataChange, MetadataStore, Precondition};
+use cache_core::ports::{BatchOutcome, ContentStore, MetadataChange, MetadataStore, Precondition};
 use cache_core::{Digest, ErrorKind, Result};
 
 use crate::build::Step;
 
-/// How the keys of the index begin in the metadata store.
+/// How the keys of the index begin in the metadata store. The snapshotter's name follows: a ref without layers cannot be
+/// used by another one than made it.
 const PREFIX: &str = "layercache-step/";
 
 /// The keys of steps: each stands for the step and everything under it.
@@ -40,19 +41,31 @@ impl StepChain {
 pub(crate) struct StepIndex {
     metadata: Arc<dyn MetadataStore>,
     cache: CacheManager,
+    content: Arc<dyn ContentStore>,
+    snapshotter: String,
 }
 
 impl StepIndex {
     pub(crate) fn new(store: &Embedded) -> Self {
-        Self { metadata: store.backends.metadata.clone(), cache: store.cache.clone() }
+        Self {
+            metadata: store.backends.metadata.clone(),
+            cache: store.cache.clone(),
+            content: store.backends.content.clone(),
+            snapshotter: store.backends.snapshotter.name().to_owned(),
+        }
     }
 
-    /// The result of the step `key`, unless it was pruned.
+    fn name(&self, key: Digest) -> String {
+        format!("{PREFIX}{}/{key}", self.snapshotter)
+    }
+
+    /// The result of the step `key`, unless it was pruned or damaged.
     pub(crate) async fn find(&self, key: Digest) -> Result<Option<ImmutableRef>> {
-        let Some(entry) = self.metadata.get(&format!("{PREFIX}{key}")).await? else { return Ok(None) };
+        let Some(entry) = self.metadata.get(&self.name(key)).await? else { return Ok(None) };
         let Ok(id) = std::str::from_utf8(&entry.value) else { return Ok(None) };
         match self.cache.get(id).await {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) if self.has_its_blobs(&found).await? => Ok(Some(found)),
+            Ok(_) => Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Invalid) => {
                 let gone =
                     MetadataChange::Delete { key: entry.key, precondition: Precondition::Revision(entry.revision) };
@@ -65,10 +78,20 @@ impl StepIndex {
         }
     }
 
+    /// Whether no blob of the layers under `top` was lost, as a repair of the store may find.
+    async fn has_its_blobs(&self, top: &ImmutableRef) -> Result<bool> {
+        for layer in top.layer_chain().iter().filter_map(ImmutableRef::layer) {
+            if self.content.info(&layer.descriptor.digest).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Remembers `made` as the result of the step `key`. What another process remembered last counts.
     pub(crate) async fn put(&self, key: Digest, made: &ImmutableRef) -> Result<()> {
         let put = MetadataChange::Put {
-            key: format!("{PREFIX}{key}"),
+            key: self.name(key),
             value: Bytes::copy_from_slice(made.id().as_bytes()),
             indexes: Vec::new(),
             precondition: Precondition::Any,

@@ -1,6 +1,10 @@
 //! What the tests of the tool share: running it, and comparing trees.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+pub mod building;
+pub mod crowd;
+pub mod saved_steps;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

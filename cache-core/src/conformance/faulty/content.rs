@@ -161,6 +161,10 @@ impl<T: Manager + ?Sized> Manager for Faulty<T> {
         Ok(info)
     }
 
+    async fn disk_bytes(&self, digest: &Digest) -> Result<u64> {
+        self.inner.disk_bytes(digest).await
+    }
+
     async fn change_labels(&self, digest: &Digest, changes: &[LabelChange]) -> Result<BlobInfo> {
         match self.fault {
             Fault::ChangeReplacesAllLabels => {

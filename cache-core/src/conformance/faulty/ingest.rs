@@ -95,7 +95,7 @@ impl Ingest for FaultyIngest {
             Fault::IgnoresDigestOfCommit => expected = None,
             Fault::KnowsOnlySha256 => expected = expected.filter(|digest| digest.algorithm() == Algorithm::Sha256),
             Fault::ForgetsLabelsOfCommit => labels.clear(),
-            Fault::DropsLongLabels => labels.retain(|key, value| validate_labels([(&*key, &*value)]).is_ok()),
+            Fault::DropsLongLabels => labels.retain(|key, value| validate_labels([(key, &*value)]).is_ok()),
             Fault::RefusesEmptyBlob if inner.offset() == 0 => {
                 return Err(Error::new(ErrorKind::Invalid, "commit the empty blob of ingest", key));
             }
@@ -111,10 +111,10 @@ impl Ingest for FaultyIngest {
             let held = lease.manager().resources(lease).await?;
             lease.manager().detach(lease, &held).await?;
         }
-        if self.fault == Fault::CommitLeavesIngest {
-            if let Some(left) = self.again(key, Bytes::from_static(b"left")).await? {
-                left.keep().await?;
-            }
+        if self.fault == Fault::CommitLeavesIngest
+            && let Some(left) = self.again(key, Bytes::from_static(b"left")).await?
+        {
+            left.keep().await?;
         }
         match (self.fault, committed) {
             (Fault::SaysNewAlways, committed) => Ok(Committed::New(committed.into_info())),

@@ -30,10 +30,10 @@ impl<T: LeaseManager + ?Sized> LeaseManager for Faulty<T> {
             _ => {}
         }
         let shares = matches!(self.fault, Fault::FreshLeasesShareAName | Fault::GivesNamesTwice);
-        if let (true, Some(id)) = (shares, &options.id) {
-            if let Some(lease) = self.inner.get(id).await? {
-                return Ok(lease);
-            }
+        if let (true, Some(id)) = (shares, &options.id)
+            && let Some(lease) = self.inner.get(id).await?
+        {
+            return Ok(lease);
         }
         let lease = self.inner.create(options).await?;
         let _ = self.accepted.set(lease.clone());

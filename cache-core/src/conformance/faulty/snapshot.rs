@@ -242,7 +242,7 @@ impl<T: Snapshotter + ?Sized> Snapshotter for Faulty<T> {
 impl<T: ?Sized> Faulty<T> {
     fn labels(&self, mut labels: Labels) -> Labels {
         if self.has(Fault::DropsLongLabels) {
-            labels.retain(|key, value| crate::labels::validate_labels([(&*key, &*value)]).is_ok());
+            labels.retain(|key, value| crate::labels::validate_labels([(key, &*value)]).is_ok());
         }
         labels
     }

@@ -13,7 +13,7 @@ use crate::descriptor::Descriptor;
 use crate::media_type::MediaType;
 use crate::ports::{Fetcher, Resolver};
 
-/// A fetcher of a remote that has the [samples](samples).
+/// A fetcher of a remote that has the [samples].
 #[derive(Debug)]
 pub struct FetchSubject {
     fetcher: Arc<dyn Fetcher>,
@@ -32,7 +32,7 @@ pub fn samples() -> Vec<(Descriptor, Bytes)> {
 }
 
 impl FetchSubject {
-    /// `fetcher`, whose remote has the [samples](samples).
+    /// `fetcher`, whose remote has the [samples].
     pub fn new(fetcher: Arc<dyn Fetcher>) -> Self {
         Self { fetcher, names: None, _keep: None }
     }

@@ -1,0 +1,75 @@
+//! A build that fails leaves a sound store, and says what failed.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use support::building::{Build, assert_prunes_to_nothing, assert_undamaged, states};
+use tempfile::tempdir;
+
+const STEPS: [(&str, &str); 3] =
+    [("one", "echo one > one"), ("two", "echo two > two; exit 3"), ("three", "echo > three")];
+
+#[test]
+fn a_step_that_fails_ends_the_build_and_leaves_a_sound_store() {
+    let work = tempdir().unwrap();
+    let (store, image) = (work.path().join("store"), work.path().join("image"));
+    let output = Build::new(&store, &STEPS).with_layout(&image).command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{stderr}");
+    assert!(errors[0].contains("two"), "{stderr}");
+    assert!(!image.exists());
+
+    assert_undamaged(&store);
+    assert_prunes_to_nothing(&store);
+}
+
+#[test]
+fn what_was_done_before_a_failure_is_not_done_again() {
+    let work = tempdir().unwrap();
+    let store = work.path().join("store");
+    assert_eq!(Build::new(&store, &STEPS).command().output().unwrap().status.code(), Some(1));
+    let mended = [("one", "false"), ("two", "test ! -e two; echo two > two"), STEPS[2]];
+    assert_eq!(states(&Build::new(&store, &mended).run()), ["cached", "run", "run"]);
+}
+
+#[test]
+fn an_export_that_fails_fails_the_build_unless_its_errors_are_ignored() {
+    let work = tempdir().unwrap();
+    let (store, file) = (work.path().join("store"), work.path().join("file"));
+    std::fs::write(&file, "no directory").unwrap();
+    let build = Build::new(&store, &STEPS[..1]);
+    let failed = build.clone().with_cache_export(&file, "").command().output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+
+    let report = build.with_cache_export(&file, ",ignore-error=true").run();
+    assert!(report["caches"][0]["digest"].is_null());
+    assert_eq!(report["caches"][0]["warnings"].as_array().unwrap().len(), 1);
+    assert_undamaged(&store);
+}
+
+#[test]
+fn a_base_that_is_not_there_fails_the_build() {
+    let work = tempdir().unwrap();
+    let store = work.path().join("store");
+    let base = format!("--base=oci:{}", work.path().join("absent").display());
+    let output = Build::new(&store, &STEPS[..1]).with(base).command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_undamaged(&store);
+    assert_prunes_to_nothing(&store);
+}
+
+#[test]
+fn a_step_sees_its_tree_its_origin_and_nothing_of_the_tool() {
+    let work = tempdir().unwrap();
+    std::fs::write(work.path().join("beside"), "beside").unwrap();
+    let checks = "test \"$PWD\" = \"$ROOT\"; cp \"$ORIGIN/beside\" copied; test -z \"$LAYERCACHE_TOOL_PROCESS\"; \
+                  ! read line; echo to standard output";
+    let build = Build::new(&work.path().join("store"), &[("check", checks)]);
+    let output = support::succeed(build.command().current_dir(work.path()));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(states(&report), ["run"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("to standard output"));
+}
