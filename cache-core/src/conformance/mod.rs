@@ -37,8 +37,12 @@ mod tree;
 
 #[cfg(target_os = "linux")]
 pub mod apply;
+#[cfg(target_os = "linux")]
+pub mod bundle;
 pub mod collector;
 pub mod content;
+#[cfg(target_os = "linux")]
+pub mod diff;
 pub mod export;
 mod faulty;
 pub mod fetch;

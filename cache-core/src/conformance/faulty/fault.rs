@@ -238,8 +238,38 @@ pub enum Fault {
     SaysBlobDigest,
     /// The size does not count all that was read.
     ForgetsTrailingBytes,
+    /// Every layer is uncompressed.
+    IgnoresCompression,
+    /// Everything is said to be supported and made as it is without options.
+    SupportsEverything,
+    /// Times are not bounded.
+    IgnoresEpoch,
+    /// The lower tree is taken for an empty one.
+    ForgetsLower,
+    /// The upper tree is compared with itself.
+    ComparesUpperAlone,
+    /// The trees are exchanged.
+    ComparesBackwards,
+    /// A tree that is not there is taken for an empty one.
+    IgnoresMissingTrees,
+    /// The DiffID is that of nothing.
+    SaysNoDiffId,
+    /// The layer is said to have another blob.
+    NamesAnotherBlob,
     /// A file beside the root is made.
     TouchesOutside,
+
+    // Pools and clocks.
+    /// One job runs at a time.
+    RunsJobsInTurn,
+    /// No job runs.
+    DropsJobs,
+    /// It is always 1970.
+    ClockStoppedLongAgo,
+    /// A sleep is over at once.
+    SleepsEndAtOnce,
+    /// No sleep ends.
+    SleepsNeverEnd,
 
     // Locks.
     /// Every holder is a shared one.

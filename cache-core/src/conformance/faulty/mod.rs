@@ -4,6 +4,7 @@
 mod apply;
 mod collector;
 mod content;
+mod diff;
 mod fault;
 mod fetch;
 mod image;
@@ -14,6 +15,7 @@ mod metadata;
 #[cfg(target_os = "linux")]
 mod mount;
 mod reader;
+mod runtime;
 #[cfg(target_os = "linux")]
 mod snapshot;
 
@@ -41,6 +43,8 @@ pub struct Faulty<T: ?Sized> {
     overlooked: Option<Arc<dyn LeaseManager>>,
     /// Whether something was done before, for the faults that show the second time.
     again: AtomicBool,
+    /// Held by the one job that runs, for the fault that runs jobs in turn.
+    turn: Arc<Mutex<()>>,
 }
 
 impl<T: ?Sized> Faulty<T> {
@@ -53,6 +57,7 @@ impl<T: ?Sized> Faulty<T> {
             dead: Mutex::default(),
             overlooked: None,
             again: AtomicBool::new(false),
+            turn: Arc::default(),
         }
     }
 

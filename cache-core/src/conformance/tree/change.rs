@@ -81,13 +81,11 @@ impl Change {
     /// The names whose times the change would otherwise set to now.
     fn touched(&self) -> Vec<&Path> {
         match self {
-            Self::File(path, ..)
-            | Self::Directory(path, _)
-            | Self::Symlink(path, _)
-            | Self::HardLink(path, _)
-            | Self::Node(path, ..) => path.parent().into_iter().chain([path.as_path()]).collect(),
+            Self::File(path, ..) | Self::Directory(path, _) | Self::Symlink(path, _) | Self::Node(path, ..) => {
+                path.parent().into_iter().chain([path.as_path()]).collect()
+            }
             Self::Rename(from, to) => from.parent().into_iter().chain(to.parent()).collect(),
-            Self::Remove(path) => path.parent().into_iter().collect(),
+            Self::Remove(path) | Self::HardLink(path, _) => path.parent().into_iter().collect(),
             Self::Mode(..) | Self::Owner(..) | Self::Xattr(..) | Self::Time(..) => Vec::new(),
         }
     }

@@ -120,7 +120,7 @@ fn attributes(path: &Path) -> io::Result<BTreeMap<CString, Vec<u8>>> {
 
 impl Tree {
     /// The first thing in which this tree is not `wanted`.
-    pub(super) fn difference(&self, wanted: &Self) -> Option<String> {
+    pub(in crate::conformance) fn difference(&self, wanted: &Self) -> Option<String> {
         let missing = wanted.0.keys().find(|path| !self.0.contains_key(*path));
         let extra = self.0.keys().find(|path| !wanted.0.contains_key(*path));
         let other = self.0.iter().find_map(|(path, found)| {
