@@ -1,10 +1,9 @@
 //! One draft on its way to a blob.
-
-use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::ports::{Committed, Ingest, IngestStatus, Lease, Resource};
 use cache_core::{Digest, DigestHasher, Error, ErrorKind, Labels, Result, validate_labels};
+use std::sync::{Arc, Mutex};
 
 use crate::blobs::Store;
 use crate::drafts::{Draft, lock};
