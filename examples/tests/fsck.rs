@@ -90,12 +90,13 @@ fn a_lost_snapshot_is_damage() {
 }
 
 #[test]
-fn a_file_without_a_record_is_no_damage_and_is_swept() {
+fn a_file_without_a_record_is_no_damage_and_is_collected() {
     let work = tempdir().unwrap();
     let store = work.path().join("store");
     Build::new(&store, &STEPS).run();
     std::fs::write(store.join("blobs/sha256").join("0".repeat(64)), "left").unwrap();
-    // Who opens the store alone sweeps it.
-    assert_undamaged(&store);
-    assert_eq!(std::fs::read_dir(store.join("blobs/sha256")).unwrap().count(), 0);
+    let (code, report) = fsck(&store, &[]);
+    assert_eq!((code, damage(&report).len()), (Some(0), 0));
+    assert_eq!(report["garbage"].as_array().unwrap().len(), 1, "{report}");
+    assert_prunes_to_nothing(&store);
 }
