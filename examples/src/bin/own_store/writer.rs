@@ -9,7 +9,6 @@ use cache_core::{Digest, DigestHasher, Error, ErrorKind, Labels, Result, validat
 
 use crate::blobs::Store;
 use crate::drafts::{Draft, lock};
-
 /// The writer of a draft. It shares the draft with the map, which is how the map knows that the key is taken.
 #[derive(Debug)]
 pub(crate) struct Writer {
