@@ -1,1 +1,108 @@
-//! Benchmarks.
+//! What the benchmarks share: a real tree, and a store for its layers.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cache_blobs::embedded::{Embedded, EmbeddedOptions};
+use cache_core::ports::{Collector, DiffOptions, LeaseManager, LeaseOptions, Mount, MountKind};
+use cache_core::{CompressionConfig, Layer};
+
+/// The variable that names the tree to pack.
+pub const TREE_VARIABLE: &str = "LAYERCACHE_BENCH_TREE";
+
+/// Trees that most machines with a compiler have, each of about 100 MB; the first one that is there is taken.
+const TREES: [&str; 3] = ["/usr/lib/gcc", "/usr/lib64/gcc", "/usr/share"];
+
+/// Any failure of a benchmark.
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A directory of real files, and how many bytes they have.
+#[derive(Debug)]
+pub struct BenchTree {
+    /// The directory.
+    pub path: PathBuf,
+    /// Bytes of the regular files in it.
+    pub bytes: u64,
+}
+
+impl BenchTree {
+    /// The tree that [`TREE_VARIABLE`] names, else the first usual one.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn find() -> Result<Self> {
+        let named = std::env::var_os(TREE_VARIABLE).map(PathBuf::from);
+        let usual = || TREES.iter().map(PathBuf::from).find(|path| path.is_dir());
+        let path = named.or_else(usual).ok_or_else(|| format!("{TREE_VARIABLE} must name a directory"))?;
+        Ok(Self { bytes: bytes_of(&path)?, path })
+    }
+}
+
+fn bytes_of(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            bytes += bytes_of(&entry.path())?;
+        } else if metadata.is_file() {
+            bytes += metadata.len();
+        }
+    }
+    Ok(bytes)
+}
+
+/// A store, which is empty again after every layer.
+#[derive(Debug)]
+pub struct BenchStore {
+    /// The store.
+    pub embedded: Embedded,
+    _directory: tempfile::TempDir,
+}
+
+impl BenchStore {
+    /// A fresh store in the temporary directory.
+    ///
+    /// # Errors
+    /// What opening it gives.
+    pub fn open() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let embedded = pollster::block_on(Embedded::open(directory.path(), EmbeddedOptions::default()))?;
+        Ok(Self { embedded, _directory: directory })
+    }
+
+    /// Packs all of `tree`, lets `look` have the layer, and removes it.
+    ///
+    /// # Errors
+    /// What packing gives.
+    pub fn with_packed<T>(
+        &self,
+        tree: &BenchTree,
+        compression: CompressionConfig,
+        look: impl FnOnce(&Layer) -> Result<T>,
+    ) -> Result<T> {
+        let local = &self.embedded.local;
+        pollster::block_on(async {
+            let lease = local.leases.create(LeaseOptions::default()).await?;
+            let options = vec!["rbind".to_owned(), "ro".to_owned()];
+            let mounts = [Mount { kind: MountKind::Bind, source: tree.path.clone(), options }];
+            let options = DiffOptions::new(compression);
+            let packed = self.embedded.differ.compare(&lease, "layer", &[], &mounts, &options).await?;
+            let looked = look(&packed.layer);
+            local.leases.delete(lease.id()).await?;
+            local.collector.collect().await?;
+            looked
+        })
+    }
+}
+
+/// Every compression, with its name.
+pub fn compressions() -> [(&'static str, CompressionConfig); 3] {
+    [
+        ("uncompressed", CompressionConfig::uncompressed()),
+        ("gzip", CompressionConfig::gzip()),
+        ("zstd", CompressionConfig::zstd()),
+    ]
+}

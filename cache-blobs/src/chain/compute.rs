@@ -49,11 +49,14 @@ pub async fn compute_blob_chain(
     }
     top.finalize().await?;
     let work: Vec<_> = refs.iter().map(|below| make(below, lease, backends, options).boxed()).collect();
-    let made: Vec<_> = stream::iter(work).buffered(backends.concurrent_layers.get()).try_collect().await?;
-    // A layer is addressed over its parent, so blobs are given from the bottom up.
+    let mut made = stream::iter(work).buffered(backends.concurrent_layers.get());
+    // A layer is addressed over its parent, so blobs are given from the bottom up, each as soon as it can be: those below one
+    // that fails stay with their refs.
     let mut layers = Vec::with_capacity(refs.len());
-    for (below, layer) in refs.iter().zip(&made) {
-        layers.push(below.set_blob(lease, layer).await?);
+    for below in &refs {
+        if let Some(layer) = made.try_next().await? {
+            layers.push(below.set_blob(lease, &layer).await?);
+        }
     }
     Ok(Some(BlobChain::new(layers)))
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::local::engine::{Engine, foreign};
-use crate::ports::{Lease, LeaseInfo, LeaseManager, LeaseOptions, Resource};
+use crate::ports::{Lease, LeaseInfo, LeaseKind, LeaseManager, LeaseOptions, Resource};
 
 /// The leases of a [`Local`](crate::local::Local) store. Temporary ones end with the process, also when it is killed.
 #[derive(Debug)]
@@ -37,8 +37,14 @@ impl LocalLeases {
 #[async_trait]
 impl LeaseManager for LocalLeases {
     async fn create(&self, options: LeaseOptions) -> Result<Lease> {
-        let id = self.engine.run_after_abandoned(move |store| store.create_lease(&options)).await?;
-        Ok(self.give(&id))
+        // A lease that only its creator could end ends with a call that was dropped.
+        let is_ours_alone = options.id.is_none() || options.kind == LeaseKind::Temporary;
+        let engine = Arc::clone(&self.engine);
+        let created = self.engine.run_after_abandoned(move |store| {
+            let id = store.create_lease(&options)?;
+            Ok(Unclaimed { id, engine: is_ours_alone.then_some(engine) })
+        });
+        Ok(self.give(&created.await?.claim()))
     }
 
     async fn get(&self, id: &str) -> Result<Option<Lease>> {
@@ -82,5 +88,28 @@ impl LeaseManager for LocalLeases {
 
     fn abandon(&self, id: &str) {
         self.engine.abandon(id);
+    }
+}
+
+/// A new lease on its way to the caller. Dropped on the way, it is abandoned.
+#[derive(Debug)]
+struct Unclaimed {
+    id: String,
+    /// `None` if it is claimed, or others may know it by its name.
+    engine: Option<Arc<Engine>>,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> String {
+        self.engine = None;
+        std::mem::take(&mut self.id)
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.abandon(&self.id);
+        }
     }
 }

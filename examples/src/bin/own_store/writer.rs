@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use crate::blobs::Store;
 use crate::drafts::{Draft, lock};
-
 /// The writer of a draft. It shares the draft with the map, which is how the map knows that the key is taken.
 #[derive(Debug)]
 pub(crate) struct Writer {

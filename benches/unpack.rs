@@ -1,0 +1,44 @@
+//! A layer becomes files: decoded, hashed and created below a root.
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
+
+use benches::{BenchStore, BenchTree, compressions};
+use cache_blobs::apply::{ApplyOptions, unpack};
+use cache_blobs::codec::Codecs;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+fn unpacking(criterion: &mut Criterion) {
+    let tree = BenchTree::find().expect("a benchmark needs a tree");
+    let store = BenchStore::open().expect("a benchmark needs a store");
+    let blobs = store.embedded.local.directory().join("blobs");
+    let (codecs, options) = (Codecs::default(), ApplyOptions::default());
+    let mut group = criterion.benchmark_group("unpack");
+    group.sample_size(10).throughput(Throughput::Bytes(tree.bytes));
+    for (name, compression) in compressions() {
+        let packed = store.with_packed(&tree, compression, |layer| {
+            let digest = layer.descriptor.digest;
+            Ok(fs::read(blobs.join(digest.algorithm().name()).join(digest.hex()))?)
+        });
+        let blob = packed.expect("the tree packs");
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| {
+                let mut spent = Duration::ZERO;
+                for _ in 0..rounds {
+                    let root = tempfile::tempdir().expect("a directory can be made");
+                    let root_handle = File::open(root.path()).expect("the directory opens");
+                    let source = Box::new(std::io::Cursor::new(blob.clone()));
+                    let start = Instant::now();
+                    let mut tar = codecs.decode(source).expect("the layer decodes");
+                    unpack(&mut tar, &root_handle, &options).expect("the layer unpacks");
+                    spent += start.elapsed();
+                }
+                spent
+            });
+        });
+    }
+}
+
+criterion_group!(benches, unpacking);
+criterion_main!(benches);
