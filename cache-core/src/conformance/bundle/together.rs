@@ -50,8 +50,8 @@ pub async fn one_lease_holds_blobs_and_snapshots(subject: BundleSubject) -> Outc
 pub async fn a_lease_that_ends_frees_blobs_and_snapshots(subject: BundleSubject) -> Outcome {
     let collector = subject.collector()?;
     for expires in [false, true] {
-        let mut options = LeaseOptions::default();
-        options.expires_after = expires.then_some(EXPIRY);
+        let lasting = LeaseOptions::default();
+        let options = if expires { lasting.with_expiry(EXPIRY) } else { lasting };
         let lease = subject.backends.leases.create(options).await?;
         let digest = put(&*subject.backends.content, &lease, "blob", &sample(1, 100), Labels::new()).await?.digest;
         subject.prepare(&lease, "key", None).await?;

@@ -22,7 +22,7 @@ impl<T: Pool + ?Sized> Pool for Faulty<T> {
                     job();
                 }))
             }
-            Fault::DropsJobs => Ok(drop(job)),
+            Fault::DropsJobs => Ok(()),
             _ => self.inner.spawn(job),
         }
     }
