@@ -6,7 +6,7 @@
 //! - Hard links with another mode, owner or time than what they link: GNU tar leaves the file as it is, Python and we
 //!   change it.
 //! - For bsdtar alone, see [`Names`]: a PAX record whose bytes are no UTF-8.
-//! - Names beginning with a letter and a colon: bsdtar cuts that off as the letter of a drive.
+//! - Names beginning with a backslash, or a letter and a colon: bsdtar cuts that off as Windows's root or drive.
 //! - Names beginning with `.wh.`, which are whiteouts to us alone.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
@@ -61,7 +61,7 @@ fn component(names: Names) -> BoxedStrategy<Vec<u8>> {
         Names::Bytes => prop_oneof![utf8, bytes].boxed(),
     };
     any.prop_filter("one component of a path, and no whiteout", |name| {
-        let has_drive = matches!(&name[..], [b'a'..=b'z' | b'A'..=b'Z', b':', ..]);
+        let has_drive = matches!(&name[..], [b'\\', ..] | [b'a'..=b'z' | b'A'..=b'Z', b':', ..]);
         !has_drive && !name.contains(&b'/') && !matches!(&name[..], b"." | b"..") && !name.starts_with(b".wh.")
     })
     .boxed()
