@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const FAULTS: &[(&str, Fault)] = &[
     ("a_directory_is_shown_as_it_is", Fault::MountsNothing),
-    ("what_is_written_is_in_the_directory", Fault::MountsReadOnly),
+    ("what_is_written_is_in_the_directory", Fault::MountsNothing),
     ("a_missing_directory_is_refused", Fault::MountsWhatIsMissing),
     ("handle_and_path_lead_to_the_same_root", Fault::PathLeadsElsewhere),
     ("no_mounts_are_an_empty_tree", Fault::NothingMountsEmpty),
@@ -21,7 +21,7 @@ const FAULTS: &[(&str, Fault)] = &[
     ("read_only_access_changes_nothing", Fault::MountsReadWrite),
     ("a_read_only_mount_is_never_written_to", Fault::MountsReadWrite),
     ("trees_stand_beside_each_other", Fault::TreesDieEarly),
-    ("a_tree_lives_as_long_as_a_handle_of_it", Fault::MountsReadOnly),
+    ("a_tree_lives_as_long_as_a_handle_of_it", Fault::MountsNothing),
     ("nobody_else_sees_a_mount", Fault::MountsAreSeen),
     ("mounting_can_be_repeated", Fault::TreesDieEarly),
     ("upper_lies_over_lower", Fault::MountsTopLayer),

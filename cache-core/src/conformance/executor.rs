@@ -27,8 +27,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Waits once: other futures of the same task get their turn, and a caller that polls once and drops the future drops it
-/// here.
+/// Waits once: other futures of the same task get their turn, and a caller that polls once and drops the future drops
+/// it here.
 pub(super) async fn pause() {
     let mut waited = false;
     futures::future::poll_fn(|context| {

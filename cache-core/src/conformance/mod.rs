@@ -19,8 +19,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Faulty`] breaks one promise of an implementation at a time, and [`prove`] shows with it that every check can fail. The
-//! tests of this crate do so for all suites, with one or more faults for each check.
+//! [`Faulty`] breaks one promise of an implementation at a time, and [`prove`] shows with it that every check can fail.
+//! The tests of this crate do so for all suites, with one or more faults for each check.
 
 mod blob;
 mod check;

@@ -10,8 +10,8 @@ use crate::conformance::Unmet;
 use crate::conformance::check::Violation;
 use crate::conformance::executor::pause;
 
-/// How often, and how long each time, a check waits for a backend before it calls it hung: four seconds, where a sound one
-/// takes milliseconds.
+/// How often, and how long each time, a check waits for a backend before it calls it hung: four seconds, where a sound
+/// one takes milliseconds.
 pub(super) const PATIENCE: usize = 2000;
 const STEP: Duration = Duration::from_millis(2);
 

@@ -7,7 +7,8 @@ use crate::conformance::check::{Check, Unmet};
 use crate::conformance::executor::block_on;
 use crate::conformance::faulty::Fault;
 
-/// What stands against a proof, one line each. `Debug` reads like `Display`, because a test that returns it prints the former.
+/// What stands against a proof, one line each. `Debug` reads like `Display`, because a test that returns it prints the
+/// former.
 pub struct Unproven(Vec<String>);
 
 impl fmt::Display for Unproven {
@@ -24,8 +25,9 @@ impl fmt::Debug for Unproven {
 
 impl std::error::Error for Unproven {}
 
-/// Runs each of `checks` on a sound subject and on faulty ones: `faults` names the faults that each of them has to find, one at
-/// least, and `subject` makes a subject with a fault. A check that says nothing of the sound subject is passed over.
+/// Runs each of `checks` on a sound subject and on faulty ones: `faults` names the faults that each of them has to
+/// find, one at least, and `subject` makes a subject with a fault. A check that says nothing of the sound subject is
+/// passed over.
 ///
 /// # Errors
 /// The checks that fail without a fault, overlook one of theirs, or have none.

@@ -13,7 +13,8 @@ use crate::timestamp::Timestamp;
 /// 2024-01-01T00:00:00Z, where a clock begins that is given no time.
 const DEFAULT_START: i64 = 1_704_067_200;
 
-/// A clock that stands still until [`advance`](Self::advance). Sleepers wake when the time that they wait for is reached.
+/// A clock that stands still until [`advance`](Self::advance). Sleepers wake when the time that they wait for is
+/// reached.
 #[derive(Debug)]
 pub struct ManualClock {
     state: Mutex<State>,

@@ -13,8 +13,8 @@ use crate::ports::{Collected, Collector, Resource, SnapshotInfo, Snapshotter};
 /// Frees what nothing reaches in the memory backends and in the snapshotters that were [added](Self::add_snapshotter).
 /// Bytes of blobs and ingests are counted as they are, not in blocks.
 ///
-/// A snapshot that begins during a collection is kept. A blob that nothing but its labels reaches counts as reached from the
-/// next collection on.
+/// A snapshot that begins during a collection is kept. A blob that nothing but its labels reaches counts as reached
+/// from the next collection on.
 #[derive(Debug)]
 pub struct MemoryCollector {
     shared: Arc<Shared>,
@@ -71,7 +71,11 @@ impl Collector for MemoryCollector {
             snapshots.remove(&reached);
         }
         for snapshotter in &snapshotters {
-            let mine = |resource: &Resource| matches!(resource, Resource::Snapshot { snapshotter: name, .. } if name == snapshotter.name());
+            let name = snapshotter.name();
+            let mine = |resource: &Resource| match resource {
+                Resource::Snapshot { snapshotter, .. } => snapshotter == name,
+                Resource::Content(_) | Resource::Ingest(_) | Resource::Image(_) => false,
+            };
             let unreached = snapshots.iter().filter(|(resource, _)| mine(resource)).map(|(_, info)| info);
             for key in children_first(unreached) {
                 let Some(usage) = existing(snapshotter.usage(&key).await)? else { continue };

@@ -9,8 +9,8 @@ use futures::channel::oneshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::{LockGuard, LockMode, Locks};
 
-/// Locks in memory: they exclude the tasks of this process. Whoever waits longest is next, so that shared holders cannot
-/// starve an exclusive one.
+/// Locks in memory: they exclude the tasks of this process. Whoever waits longest is next, so that shared holders
+/// cannot starve an exclusive one.
 #[derive(Debug, Default)]
 pub struct MemoryLocks {
     table: Arc<Table>,

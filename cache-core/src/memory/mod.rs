@@ -11,9 +11,8 @@
 //! # pollster::block_on(async {
 //! let memory = Memory::new(Arc::new(ManualClock::default()));
 //! let lease = memory.leases.create(LeaseOptions::default()).await?;
-//! let Begun::Started(mut ingest) = memory.content.begin(&lease, "hello", Expected::UNKNOWN, Start::Fresh).await? else {
-//!     unreachable!("nothing is there before the first commit");
-//! };
+//! let begun = memory.content.begin(&lease, "hello", Expected::UNKNOWN, Start::Fresh).await?;
+//! let Begun::Started(mut ingest) = begun else { unreachable!("nothing is there before the first commit") };
 //! ingest.write("hello".into()).await?;
 //! let committed = ingest.commit(None, Default::default()).await?;
 //! assert!(memory.content.info(&committed.info().digest).await?.is_some());

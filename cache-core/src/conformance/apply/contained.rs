@@ -96,7 +96,8 @@ pub async fn nothing_outside_is_touched(subject: ApplySubject) -> Outcome {
     Ok(())
 }
 
-/// Links are evaluated as in a root of their own: an absolute target, or one that climbs too far, begins at the layer's root.
+/// Links are evaluated as in a root of their own: an absolute target, or one that climbs too far, begins at the layer's
+/// root.
 pub async fn links_stay_inside(subject: ApplySubject) -> Outcome {
     let archives: [(&[u8], &[u8]); 4] = [
         (b"/inner", b"link/f"),

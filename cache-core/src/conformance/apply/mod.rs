@@ -91,8 +91,8 @@ fn small_layer() -> Archive {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::apply`](crate::conformance::apply), each on a fresh subject of the given
-    /// factory.
+    /// One `#[test]` for every check of [`conformance::apply`](crate::conformance::apply), each on a fresh subject of
+    /// the given factory.
     apply_conformance, apply, ApplySubject;
     files::files_of_every_sort_are_made,
     files::devices_and_owners_are_made,

@@ -34,8 +34,8 @@ pub struct BundleSubject {
 }
 
 impl BundleSubject {
-    /// `backends`, which are empty, the clock from which all of them take their times, and `scratch`, an empty directory on
-    /// a file system with extended attributes.
+    /// `backends`, which are empty, the clock from which all of them take their times, and `scratch`, an empty
+    /// directory on a file system with extended attributes.
     pub fn new(backends: Backends, clock: SuiteClock, scratch: impl Into<PathBuf>) -> Self {
         Self { backends, clock, scratch: scratch.into(), images: None, keep: None }
     }
@@ -125,8 +125,8 @@ impl BundleSubject {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::bundle`](crate::conformance::bundle), each on a fresh subject of the
-    /// given factory. [`bundle_conformance!`](crate::bundle_conformance) runs the suites of the parts, too.
+    /// One `#[test]` for every check of [`conformance::bundle`](crate::conformance::bundle), each on a fresh subject of
+    /// the given factory. [`bundle_conformance!`](crate::bundle_conformance) runs the suites of the parts, too.
     bundle_parts_conformance, bundle, BundleSubject;
     together::one_lease_holds_blobs_and_snapshots,
     together::a_lease_that_ends_frees_blobs_and_snapshots,
@@ -139,8 +139,8 @@ suite! {
     service::records_and_locks_serve_each_other,
 }
 
-/// All suites on a bundle of backends: a module of tests for each part, and one for what they do together. The factory gives
-/// a [`BundleSubject`](crate::conformance::bundle::BundleSubject).
+/// All suites on a bundle of backends: a module of tests for each part, and one for what they do together. The factory
+/// gives a [`BundleSubject`](crate::conformance::bundle::BundleSubject).
 #[macro_export]
 macro_rules! bundle_conformance {
     ($factory:path) => {

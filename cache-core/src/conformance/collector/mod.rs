@@ -91,8 +91,8 @@ const NOTHING: Collected = Collected { blobs: 0, snapshots: 0, ingests: 0, bytes
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::collector`](crate::conformance::collector), each on a fresh subject of
-    /// the given factory.
+    /// One `#[test]` for every check of [`conformance::collector`](crate::conformance::collector), each on a fresh
+    /// subject of the given factory.
     collector_conformance, collector, CollectorSubject;
     freed::what_nobody_holds_is_gone,
     freed::an_empty_store_has_nothing_to_free,

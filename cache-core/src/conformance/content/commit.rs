@@ -164,7 +164,8 @@ pub async fn a_wrong_size_is_corrupt_and_keeps_the_bytes(subject: ContentSubject
     require_equal(&info.digest, &Digest::of(&bytes), "the rest makes the blob whole")
 }
 
-/// Bytes are hashed by the algorithm of the digest that is expected, at the beginning or only at the end, else by SHA-256.
+/// Bytes are hashed by the algorithm of the digest that is expected, at the beginning or only at the end, else by
+/// SHA-256.
 pub async fn the_algorithm_follows_what_is_expected(subject: ContentSubject) -> Outcome {
     let lease = subject.lease().await?;
     let store = &subject.store;

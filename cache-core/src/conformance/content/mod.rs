@@ -45,8 +45,8 @@ impl ContentSubject {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::content`](crate::conformance::content), each on a fresh subject of
-    /// the given factory.
+    /// One `#[test]` for every check of [`conformance::content`](crate::conformance::content), each on a fresh subject
+    /// of the given factory.
     content_conformance, content, ContentSubject;
     begin::an_empty_key_is_invalid,
     begin::a_dead_lease_is_invalid,

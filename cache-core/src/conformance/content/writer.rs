@@ -43,8 +43,8 @@ pub async fn status_follows_every_write(subject: ContentSubject) -> Outcome {
     committing.require(info.created_at, "a blob is created at its commit")
 }
 
-/// More bytes than were expected are `LimitExceeded`. The writer is ended: every further call is `Invalid`, and the true
-/// offset is there to resume.
+/// More bytes than were expected are `LimitExceeded`. The writer is ended: every further call is `Invalid`, and the
+/// true offset is there to resume.
 pub async fn a_write_past_the_expected_size_ends_the_writer(subject: ContentSubject) -> Outcome {
     let lease = subject.lease().await?;
     let store = &subject.store;

@@ -1,5 +1,5 @@
-//! Entries of layers, all of them and in their order. Mirrors: containerd `TestDiffTar`, whose check passes when entries are
-//! missing at the end; this one does not.
+//! Entries of layers, all of them and in their order. Mirrors: containerd `TestDiffTar`, whose check passes when
+//! entries are missing at the end; this one does not.
 
 use rustix::fs::FileType;
 
@@ -91,7 +91,8 @@ pub async fn parents_come_before_their_children(subject: DiffSubject) -> Outcome
         .await
 }
 
-/// A new name of an old file brings the file, and the old name as a link to it. Mirrors: case `HardlinkParentInclusion`.
+/// A new name of an old file brings the file, and the old name as a link to it. Mirrors: case
+/// `HardlinkParentInclusion`.
 pub async fn linked_files_name_their_first_name(subject: DiffSubject) -> Outcome {
     subject
         .makes(

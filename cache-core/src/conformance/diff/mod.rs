@@ -34,8 +34,8 @@ pub struct DiffSubject {
 }
 
 impl DiffSubject {
-    /// `differ`, which commits blobs to the empty `content` under leases of `leases`, and `scratch`, an empty directory.
-    /// Trees are given as bind mounts of directories there.
+    /// `differ`, which commits blobs to the empty `content` under leases of `leases`, and `scratch`, an empty
+    /// directory. Trees are given as bind mounts of directories there.
     pub fn new(
         differ: Arc<dyn Differ>,
         content: Arc<dyn ContentStore>,
@@ -112,8 +112,8 @@ fn small() -> (Vec<Change>, Vec<Change>) {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::diff`](crate::conformance::diff), each on a fresh subject of the given
-    /// factory.
+    /// One `#[test]` for every check of [`conformance::diff`](crate::conformance::diff), each on a fresh subject of the
+    /// given factory.
     diff_conformance, diff, DiffSubject;
     blob::an_uncompressed_layer_is_its_own_diff_id,
     blob::every_compression_has_the_same_diff_id,

@@ -17,7 +17,8 @@ impl DiffSubject {
         self.applier.as_ref().ok_or(Unmet::needs("an applier"))
     }
 
-    /// Requires that the layers of `steps`, unpacked one over the other, give after each step the tree of all changes so far.
+    /// Requires that the layers of `steps`, unpacked one over the other, give after each step the tree of all changes
+    /// so far.
     async fn come_back(&self, compression: Compression, steps: &[&[Change]]) -> Outcome {
         let applier = self.applier()?;
         let lease = self.lease().await?;

@@ -68,8 +68,8 @@ impl ExportSubject {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::export`](crate::conformance::export), each on a fresh subject of the
-    /// given factory.
+    /// One `#[test]` for every check of [`conformance::export`](crate::conformance::export), each on a fresh subject of
+    /// the given factory.
     export_conformance, export, ExportSubject;
     blob::what_is_committed_is_readable,
     blob::blobs_are_written_side_by_side,

@@ -75,7 +75,7 @@ impl<T: Mounter + ?Sized> Mounter for Faulty<T> {
         let inner = self.inner.mount(&mounts, access).await?;
         Ok(match (self.fault, source) {
             (Fault::PathLeadsElsewhere, _) => {
-                Arc::new(FaultyTree { inner, elsewhere: Some(PathBuf::from("/")), attached: None })
+                Arc::new(FaultyTree { inner, elsewhere: Some(PathBuf::from("/proc/self/ns")), attached: None })
             }
             (Fault::MountsAreSeen, Some(source)) => {
                 let failed = |error: rustix::io::Errno| Error::io("mount", source.display(), error.into());

@@ -54,8 +54,8 @@ impl FetchSubject {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::fetch`](crate::conformance::fetch), each on a fresh subject of the
-    /// given factory.
+    /// One `#[test]` for every check of [`conformance::fetch`](crate::conformance::fetch), each on a fresh subject of
+    /// the given factory.
     fetch_conformance, fetch, FetchSubject;
     read::every_blob_comes_whole,
     read::every_range_gives_its_bytes,

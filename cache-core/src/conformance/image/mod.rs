@@ -31,8 +31,8 @@ impl ImageSubject {
         Self { images, clock, targets: None, _keep: None }
     }
 
-    /// The same store, whose names keep the blobs of `content` from being collected, so that what a name is given must be
-    /// there; with the manager of that store's leases.
+    /// The same store, whose names keep the blobs of `content` from being collected, so that what a name is given must
+    /// be there; with the manager of that store's leases.
     #[must_use]
     pub fn with_content(mut self, content: Arc<dyn ContentStore>, leases: Arc<dyn LeaseManager>) -> Self {
         self.targets = Some((content, leases));
@@ -71,8 +71,8 @@ fn done(outcome: ImageOutcome) -> Result<Image, Unmet> {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::image`](crate::conformance::image), each on a fresh subject of the
-    /// given factory.
+    /// One `#[test]` for every check of [`conformance::image`](crate::conformance::image), each on a fresh subject of
+    /// the given factory.
     image_conformance, image, ImageSubject;
     change::a_created_name_is_there,
     change::create_does_not_replace,

@@ -36,8 +36,8 @@ impl LeaseSubject {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::lease`](crate::conformance::lease), each on a fresh subject of the
-    /// given factory.
+    /// One `#[test]` for every check of [`conformance::lease`](crate::conformance::lease), each on a fresh subject of
+    /// the given factory.
     lease_conformance, lease, LeaseSubject;
     life::fresh_names_differ,
     life::a_wanted_name_is_given_once,

@@ -25,8 +25,8 @@ impl LockSubject {
         Self { second: Arc::clone(&locks), first: locks, _keep: None }
     }
 
-    /// The same, where every second holder comes through `other`, which is opened on the same storage as another process
-    /// would open it.
+    /// The same, where every second holder comes through `other`, which is opened on the same storage as another
+    /// process would open it.
     #[must_use]
     pub fn with_other_handle(mut self, other: Arc<dyn Locks>) -> Self {
         self.second = other;
@@ -53,8 +53,8 @@ async fn refused(locks: &dyn Locks, name: &str, mode: LockMode) -> Result<(), Un
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::lock`](crate::conformance::lock), each on a fresh subject of the given
-    /// factory.
+    /// One `#[test]` for every check of [`conformance::lock`](crate::conformance::lock), each on a fresh subject of the
+    /// given factory.
     lock_conformance, lock, LockSubject;
     exclusion::an_exclusive_holder_is_alone,
     exclusion::shared_holders_stand_beside_each_other,

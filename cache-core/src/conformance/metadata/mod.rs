@@ -80,8 +80,8 @@ fn unique(index: &str, value: &str) -> IndexEntry {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::metadata`](crate::conformance::metadata), each on a fresh subject of
-    /// the given factory.
+    /// One `#[test]` for every check of [`conformance::metadata`](crate::conformance::metadata), each on a fresh
+    /// subject of the given factory.
     metadata_conformance, metadata, MetadataSubject;
     record::what_was_put_is_there,
     record::keys_and_values_are_opaque,

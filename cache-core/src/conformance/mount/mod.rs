@@ -84,8 +84,8 @@ fn refuses(tree: &dyn MountedTree, file: &str) -> Outcome {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::mount`](crate::conformance::mount), each on a fresh subject of the
-    /// given factory.
+    /// One `#[test]` for every check of [`conformance::mount`](crate::conformance::mount), each on a fresh subject of
+    /// the given factory.
     mount_conformance, mount, MountSubject;
     bind::a_directory_is_shown_as_it_is,
     bind::what_is_written_is_in_the_directory,

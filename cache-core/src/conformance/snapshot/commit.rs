@@ -8,7 +8,8 @@ use crate::error::ErrorKind;
 use crate::labels::Labels;
 use crate::ports::SnapshotKind;
 
-/// The key is gone, the name is there with the same parent, and the key is free. Mirrors: cases `Basic`, `StatComitted`.
+/// The key is gone, the name is there with the same parent, and the key is free. Mirrors: cases `Basic`,
+/// `StatComitted`.
 pub async fn a_commit_takes_the_key_and_gives_the_name(subject: SnapshotSubject) -> Outcome {
     let lease = subject.lease().await?;
     for (name, parent) in [("base", None), ("top", Some("base"))] {

@@ -1,5 +1,5 @@
-//! File trees of snapshots in layers. Everything is compared: names, types, modes, owners, contents, links, devices, and,
-//! stricter than containerd's suite, times and extended attributes.
+//! File trees of snapshots in layers. Everything is compared: names, types, modes, owners, contents, links, devices,
+//! and, stricter than containerd's suite, times and extended attributes.
 
 use rustix::fs::FileType;
 
@@ -112,8 +112,8 @@ pub async fn changes_lie_over_the_parent(subject: SnapshotSubject) -> Outcome {
         .await
 }
 
-/// Another content of the same size, with the time of before, and another mode alone. Mirrors: case `LayerFileupdate`, five
-/// times.
+/// Another content of the same size, with the time of before, and another mode alone. Mirrors: case `LayerFileupdate`,
+/// five times.
 pub async fn edits_of_the_same_size_and_second_are_kept(subject: SnapshotSubject) -> Outcome {
     let mut layers = Layers::new(subject).await?;
     layers
@@ -270,8 +270,8 @@ pub async fn files_can_be_renamed(subject: SnapshotSubject) -> Outcome {
         .await
 }
 
-/// Directories are renamed with what is in them, where the snapshotter can: overlayfs without `redirect_dir` refuses it, as
-/// it does between file systems, and programs copy then. Mirrors: case `Rename`.
+/// Directories are renamed with what is in them, where the snapshotter can: overlayfs without `redirect_dir` refuses
+/// it, as it does between file systems, and programs copy then. Mirrors: case `Rename`.
 pub async fn directories_can_be_renamed(subject: SnapshotSubject) -> Outcome {
     let mut layers = Layers::new(subject).await?;
     layers.add(&[Change::directory("d1", 0o755), Change::file("d1/f", "1", 0o644)]).await?;

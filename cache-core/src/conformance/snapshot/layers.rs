@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::conformance::snapshot::SnapshotSubject;
 use crate::conformance::tree::{Change, Ticks, Tree, apply, is_root, observe, require_tree};
 use crate::conformance::{Outcome, Unmet};
+use crate::error::ErrorKind;
 use crate::labels::Labels;
 use crate::ports::{Access, Lease, Mount, MountedTree, Mounter};
 
@@ -18,7 +19,12 @@ impl SnapshotSubject {
     }
 
     pub(super) async fn mount(&self, mounts: &[Mount], access: Access) -> Result<Arc<dyn MountedTree>, Unmet> {
-        Ok(self.trees()?.0.mount(mounts, access).await?)
+        match self.trees()?.0.mount(mounts, access).await {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && !is_root() => {
+                Err(Unmet::needs("the right to mount"))
+            }
+            mounted => Ok(mounted?),
+        }
     }
 }
 
@@ -59,8 +65,8 @@ impl Layers {
         Ok(observe(&self.plain)?)
     }
 
-    /// Commits one more snapshot in which `changes` were made. It must begin as the one before it, show every change when it
-    /// is made, and show the same when it is viewed and when it is built upon.
+    /// Commits one more snapshot in which `changes` were made. It must begin as the one before it, show every change
+    /// when it is made, and show the same when it is viewed and when it is built upon.
     pub(super) async fn add(&mut self, changes: &[Change]) -> Outcome {
         let subject = &self.subject;
         let mounts = subject.prepare(&self.lease, "active", self.parent().as_deref()).await?;

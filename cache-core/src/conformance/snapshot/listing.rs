@@ -23,8 +23,8 @@ pub async fn every_snapshot_is_listed_as_it_is_told(subject: SnapshotSubject) ->
     require_equal(&listed, &wanted, "every snapshot is listed once, as it is told")
 }
 
-/// What is not there has no info, and everything else about it is `NotFound`. Mirrors: `GetInfoNotExist`, `GetInfoEmptyDB`,
-/// `GetSnapshotNotExist`, `RemoveNotExist`.
+/// What is not there has no info, and everything else about it is `NotFound`. Mirrors: `GetInfoNotExist`,
+/// `GetInfoEmptyDB`, `GetSnapshotNotExist`, `RemoveNotExist`.
 pub async fn what_is_not_there_is_none_or_not_found(subject: SnapshotSubject) -> Outcome {
     let snapshotter = &subject.snapshotter;
     for created in [false, true] {

@@ -1,4 +1,5 @@
-//! The suite for snapshotters. Mirrors: containerd `core/snapshots/testsuite` and `core/snapshots/storage/metastore_test.go`.
+//! The suite for snapshotters. Mirrors: containerd `core/snapshots/testsuite` and
+//! `core/snapshots/storage/metastore_test.go`.
 
 pub mod begin;
 pub mod commit;
@@ -124,8 +125,8 @@ impl SnapshotSubject {
 
 suite! {
     ($)
-    /// One `#[test]` for every check of [`conformance::snapshot`](crate::conformance::snapshot), each on a fresh subject of
-    /// the given factory.
+    /// One `#[test]` for every check of [`conformance::snapshot`](crate::conformance::snapshot), each on a fresh
+    /// subject of the given factory.
     snapshot_conformance, snapshot, SnapshotSubject;
     begin::what_was_wanted_is_there,
     begin::a_key_is_taken_by_a_snapshot_of_any_kind,

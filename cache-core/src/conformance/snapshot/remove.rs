@@ -7,7 +7,8 @@ use crate::error::ErrorKind;
 use crate::labels::Labels;
 use crate::ports::SnapshotKind;
 
-/// A key is free when its snapshot is removed, for every kind, also under the name of an old parent. Mirrors: case `Remove`.
+/// A key is free when its snapshot is removed, for every kind, also under the name of an old parent. Mirrors: case
+/// `Remove`.
 pub async fn a_removed_key_begins_anew(subject: SnapshotSubject) -> Outcome {
     let lease = subject.lease().await?;
     let snapshotter = &subject.snapshotter;

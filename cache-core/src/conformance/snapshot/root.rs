@@ -6,11 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use crate::conformance::Outcome;
 use crate::conformance::require::{require, require_equal};
 use crate::conformance::snapshot::SnapshotSubject;
-use crate::conformance::tree::{Change, Ticks, apply, observe, require_tree};
+use crate::conformance::tree::{Change, Ticks, apply, is_root, observe, require_tree};
 use crate::labels::Labels;
 use crate::ports::Access;
 
-/// The root of an active snapshot and of a view, over nothing and over others, has mode 0755. Mirrors: case `RootPermission`.
+/// The root of an active snapshot and of a view, over nothing and over others, has mode 0755. Mirrors: case
+/// `RootPermission`.
 pub async fn the_root_has_mode_0755(subject: SnapshotSubject) -> Outcome {
     subject.trees()?;
     let lease = subject.lease().await?;
@@ -53,6 +54,11 @@ pub async fn a_view_cannot_be_written_to(subject: SnapshotSubject) -> Outcome {
                 require(access == Access::ReadWrite, "a view can be read")?;
                 continue;
             };
+            // Without the right to mount nobody can be kept from writing to files of his own.
+            if access == Access::ReadOnly && !is_root() {
+                require_tree(&tree.path(), &wanted, "a view shows what was committed")?;
+                continue;
+            }
             let root = tree.path();
             let tries = [
                 Change::file("new", "", 0o644),

@@ -1,6 +1,7 @@
 //! Archives of checks: layers as tars, and the same files as a plain tree.
 //!
-//! It is a second opinion on what a layer looks like, so it shares no code with the writer and the reader of the family.
+//! It is a second opinion on what a layer looks like, so it shares no code with the writer and the reader of the
+//! family.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
