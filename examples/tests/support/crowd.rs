@@ -14,8 +14,15 @@ use super::building::{Build, assert_prunes_to_nothing, assert_undamaged};
 const SURVIVORS: usize = 4;
 const VICTIMS: usize = 4;
 
+/// From this number on builds do not end by themselves, so that some are at work when they are killed however fast the
+/// machine is.
+const ENDLESS: usize = SURVIVORS + 2;
+
 /// Lines of progress that a build of three steps with an image and a cache writes at most, about.
 const LINES: u64 = 40;
+
+/// Lines that an endless build writes at least: its steps are cached, and it begins its last one.
+const ENDLESS_LINES: u64 = 3;
 
 /// A build's steps. `salt` is in the keys, so that builds with different salts make equal layers under different keys.
 fn steps(salt: &str, round: usize) -> [(String, String); 3] {
@@ -32,7 +39,10 @@ fn build(work: &Path, snapshotter: &'static str, round: usize, number: usize) ->
     // Two builds and two victims have the same keys, the others have keys of their own. All make equal layers.
     let salt = if number.is_multiple_of(2) { format!("{round}") } else { format!("{round} of {number}") };
     let steps = steps(&salt, round);
-    let steps: Vec<_> = steps.iter().map(|(key, command)| (key.as_str(), command.as_str())).collect();
+    let mut steps: Vec<_> = steps.iter().map(|(key, command)| (key.as_str(), command.as_str())).collect();
+    if number >= ENDLESS {
+        steps.push(("wait", "exec sleep 60"));
+    }
     let out = work.join(format!("out-{round}-{number}"));
     Build::new(&work.join("store"), &steps)
         .with_snapshotter(snapshotter)
@@ -81,7 +91,8 @@ pub fn assert_store_survives(work: &Path, snapshotter: &'static str, rounds: usi
                 (0..SURVIVORS).map(&spawn).map(|child| scope.spawn(move || failure(child))).collect();
             let mut victims = Vec::new();
             for number in SURVIVORS..SURVIVORS + VICTIMS {
-                let (child, lines, more) = (spawn(number), random(LINES), Duration::from_millis(random(40)));
+                let lines = random(if number < ENDLESS { LINES } else { ENDLESS_LINES });
+                let (child, more) = (spawn(number), Duration::from_millis(random(40)));
                 victims.push(scope.spawn(move || kill_after(child, lines, more)));
             }
             killed += victims.into_iter().filter_map(|victim| victim.join().unwrap().then_some(())).count();
