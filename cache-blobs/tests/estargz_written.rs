@@ -9,7 +9,7 @@ use cache_blobs::codec::estargz::{Base64Bytes, Footer, TOC_DIGEST, TocKind, UNCO
 use cache_blobs::codec::{Codec, Codecs, Encoder, Estargz, Sample};
 use cache_blobs::tar::{Header, Kind, Timestamp};
 use cache_core::annotation::UNCOMPRESSED;
-use cache_core::{Compression, Digest, ErrorKind, MediaType};
+use cache_core::{Compression, CompressionConfig, Digest, ErrorKind, MediaType, MediaTypeFamily};
 use estargz_rig::{body, file, footer, gunzip, packed, tar_of, toc, toc_json, try_pack};
 use pack_rig::{Fate, Pace, data, decode};
 
@@ -229,9 +229,14 @@ fn the_footer_tells_estargz_from_gzip_where_the_tail_is_at_hand() {
 }
 
 #[test]
-fn estargz_has_no_docker_media_type() {
-    let codec = Codecs::default().of(&Compression::EStargz).unwrap();
-    assert_eq!(codec.media_types().docker, None);
+fn estargz_with_docker_media_types_is_invalid_and_zstd_with_them_is_not() {
+    let codecs = Codecs::default();
+    let config = CompressionConfig::new(Compression::EStargz);
+    assert_eq!(codecs.of(&Compression::EStargz).unwrap().media_types().docker, None);
+    assert!(codecs.for_family(&config, MediaTypeFamily::Oci).is_ok());
+    assert_eq!(codecs.for_family(&config, MediaTypeFamily::Docker).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(codecs.for_family(&config.with_level(13), MediaTypeFamily::Oci).unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(codecs.for_family(&CompressionConfig::zstd(), MediaTypeFamily::Docker).is_ok());
 }
 
 #[test]
