@@ -48,7 +48,6 @@ impl CacheExport {
     pub(crate) fn of(spec: &Spec) -> Result<Self, Failure> {
         let others = ["mode", "compression", "compression-level", "force-compression", "ignore-error"];
         let destination = Destination::of(spec, &others)?;
-        let family = family(spec)?;
         let mode = match spec.get("mode") {
             None | Some("min") => ExportMode::Min,
             Some("max") => ExportMode::Max,
@@ -58,7 +57,7 @@ impl CacheExport {
             kind: spec.kind().to_owned(),
             destination,
             mode,
-            compression: compression(spec, family)?,
+            compression: compression(spec, spec.family()?)?,
             ignore_error: spec.flag("ignore-error", false)?,
         })
     }
