@@ -52,7 +52,7 @@ fn the_annotations_of_estargz_layers_go_into_images_and_through_caches() {
     assert_eq!(states(&exported), ["run", "run"]);
     assert_estargz(&place("image"));
     let imported = Build::new(&place("empty"), &STEPS).with_cache_import(&place("cache")).with(image("again")).run();
-    assert_eq!(states(&imported), ["cached", "cached"]);
+    assert!(!states(&imported).contains(&"run"));
     assert_estargz(&place("again"));
     assert_eq!(layers(&place("image")), layers(&place("again")));
 }

@@ -42,7 +42,7 @@ fn every_form_of_an_image_is_inspected_and_unpacked() {
     for compression in ["gzip", "zstd", "estargz", "uncompressed"] {
         let out = work.path().join(compression);
         std::fs::create_dir(&out).unwrap();
-        let mut build = Build::new(&work.path().join("store"), &STEPS);
+        let mut build = Build::new(&out.join("store"), &STEPS);
         for (output, _) in forms(&out) {
             build = build.with(format!("{output},compression={compression}"));
         }
