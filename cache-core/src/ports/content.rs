@@ -30,7 +30,7 @@ pub trait Provider: Send + Sync + Debug + 'static {
     async fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>>;
 }
 
-/// An open blob. It stays readable until it is dropped, also when the blob is collected meanwhile.
+/// An open blob. It stays readable until it is dropped, also when the blob is collected meanwhile. [`Bytes`] are one.
 #[async_trait]
 pub trait BlobReader: Send + Sync + Debug + 'static {
     /// Its length in bytes.
