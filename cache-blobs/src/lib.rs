@@ -69,5 +69,5 @@ mod verify;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
-pub use copy::{BlobSource, copy_blob};
+pub use copy::{BlobSource, BusyKey, CopyError, CopyOptions, copy_blob};
 pub use verify::{Verified, verify_blob};
