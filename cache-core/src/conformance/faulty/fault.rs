@@ -44,6 +44,8 @@ pub enum Fault {
     KnowsOnlySha256,
     /// A commit leaves an ingest under its key.
     CommitLeavesIngest,
+    /// A commit that is refused keeps the bytes, although they are as many as expected.
+    RefusedCommitKeepsBytes,
     /// Bytes are visible as soon as they are written.
     VisibleBeforeCommit,
     /// The offset of a writer is always zero.

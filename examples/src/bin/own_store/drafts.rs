@@ -53,6 +53,12 @@ impl Ingester for Store {
 }
 
 impl Store {
+    /// Drops the draft of a refused commit, unless further bytes may mend it.
+    pub(crate) fn refuse(&self, status: &IngestStatus) {
+        if status.is_full() {
+            self.maps().drafts.remove(&status.key);
+        }
+    }
     /// Makes the draft `key` the blob `digest`, unless that is there.
     pub(crate) fn take(&self, key: &str, digest: Digest, labels: Labels) -> Committed {
         let (mut maps, now) = (self.maps(), self.clock.now());

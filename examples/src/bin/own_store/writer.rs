@@ -67,7 +67,7 @@ impl Ingest for Writer {
             return Err(self.error(ErrorKind::Invalid, "commit ended ingest"));
         }
         validate_labels(&labels)?;
-        let digest = self.verified(expected)?;
+        let digest = self.verified(expected).inspect_err(|_| self.store.refuse(&self.status()))?;
         self.store.leases.attach(&self.lease, &[Resource::Content(digest)]).await?;
         Ok(self.store.take(&self.status().key, digest, labels))
     }
