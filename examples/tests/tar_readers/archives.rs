@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::listing::{Listing, by_us};
-use crate::property;
+use crate::{climbing_entries, property};
 
 /// Archives of each kind.
 const ARCHIVES: usize = 120;
@@ -25,13 +25,32 @@ pub enum Made {
     Bytes,
     /// Any entries: those of the property tests of the reader and the writer.
     Anything,
+    /// Entries with `..`, links in their way and repeated names: those of the property tests of the unpacking.
+    Climbing,
 }
 
 /// A random archive.
 #[derive(Debug)]
 pub struct Archive {
     pub file: PathBuf,
+    pub headers: Vec<Header>,
     pub ours: Listing,
+}
+
+impl Archive {
+    /// The archive of `entries` in `file`.
+    pub fn write(file: PathBuf, entries: Vec<(Header, Vec<u8>)>) -> Self {
+        let tar = property::archive(&entries);
+        fs::write(&file, &tar).unwrap();
+        Self { file, headers: entries.into_iter().map(|(header, _)| header).collect(), ours: by_us(&tar) }
+    }
+
+    /// Whether GNU tar and bsdtar show every name and time: they have none for the empty name, and bsdtar crashes over a
+    /// year that a `struct tm` cannot hold.
+    pub fn is_shown(&self) -> bool {
+        let years = -(1 << 40)..1 << 40;
+        self.headers.iter().all(|header| !header.path.is_empty() && years.contains(&header.modified.seconds))
+    }
 }
 
 fn component(made: Made) -> BoxedStrategy<Vec<u8>> {
@@ -46,7 +65,7 @@ fn component(made: Made) -> BoxedStrategy<Vec<u8>> {
     let bytes = vec(1_u8..=255, 1..40);
     let any = match made {
         Made::Utf8 => utf8.boxed(),
-        Made::Bytes | Made::Anything => prop_oneof![utf8, bytes].boxed(),
+        Made::Bytes | Made::Anything | Made::Climbing => prop_oneof![utf8, bytes].boxed(),
     };
     any.prop_filter("one component of a path, and no whiteout", |name| {
         !name.contains(&b'/') && !matches!(&name[..], b"." | b"..") && !name.starts_with(b".wh.")
@@ -118,13 +137,20 @@ pub fn archives(directory: &Path, made: Made) -> Vec<Archive> {
     let strategy = match made {
         Made::Utf8 | Made::Bytes => sound_tree(made).boxed(),
         Made::Anything => vec(property::entry(), 0..5).boxed(),
+        Made::Climbing => vec(climbing_entries::entry(), 1..12)
+            .prop_map(|entries| {
+                let entry = |(mut header, content): (Header, &str)| {
+                    header.size = content.len() as u64;
+                    (header, content.into())
+                };
+                entries.into_iter().map(entry).collect()
+            })
+            .boxed(),
     };
     let archives: Vec<_> = (0..ARCHIVES)
         .map(|number| {
-            let tar = property::archive(&strategy.new_tree(&mut runner).unwrap().current());
-            let file = directory.join(format!("{made:?}-{number}.tar"));
-            fs::write(&file, &tar).unwrap();
-            Archive { file, ours: by_us(&tar) }
+            let entries = strategy.new_tree(&mut runner).unwrap().current();
+            Archive::write(directory.join(format!("{made:?}-{number}.tar")), entries)
         })
         .collect();
     assert!(archives.iter().map(|archive| archive.ours.len()).sum::<usize>() > ARCHIVES);

@@ -2,7 +2,7 @@
 
 use cache_blobs::tar::{Kind, Reader};
 
-/// An entry as a reader sees it: its name without a slash at the end, its type as in `ls -l`, its size, mode and link.
+/// An entry as a reader sees it: its name without slashes at the end, its type as in `ls -l`, its size, mode and link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub name: Vec<u8>,
@@ -12,13 +12,18 @@ pub struct Seen {
     pub link: Vec<u8>,
 }
 
+impl Seen {
+    /// Only links link something, whatever the header of another entry says.
+    pub fn new(path: &[u8], kind: char, size: u64, mode: u32, link: &[u8]) -> Self {
+        let length = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        let name = path[..length].to_vec();
+        let link = if matches!(kind, 'l' | 'h') { link.to_vec() } else { Vec::new() };
+        Self { name, kind, size, mode, link }
+    }
+}
+
 /// The entries in their order.
 pub type Listing = Vec<Seen>;
-
-/// `path` without the slash of a directory.
-pub fn bare(path: &[u8]) -> Vec<u8> {
-    path.strip_suffix(b"/").unwrap_or(path).to_vec()
-}
 
 /// What our reader says.
 pub fn by_us(tar: &[u8]) -> Listing {
@@ -35,8 +40,7 @@ pub fn by_us(tar: &[u8]) -> Listing {
             Kind::Fifo => 'p',
             _ => '-',
         };
-        let (name, link) = (bare(&header.path), header.link.clone());
-        entries.push(Seen { name, kind, size: header.size, mode: header.mode, link });
+        entries.push(Seen::new(&header.path, kind, header.size, header.mode, &header.link));
     }
     entries
 }
@@ -67,11 +71,10 @@ fn entry(line: &[u8], columns: usize, size: usize, ours: Option<&Seen>) -> Seen 
         _ => b"",
     };
     let split = |at: usize| (unescape(&rest[..at]), unescape(&rest[at + between.len()..]));
-    let is_ours = |(name, link): &(Vec<u8>, Vec<u8>)| ours.is_some_and(|it| it.name == bare(name) && it.link == *link);
-    let mut splits = (0..rest.len()).filter(|at| !between.is_empty() && rest[*at..].starts_with(between)).map(split);
-    let (name, link) = splits.find(is_ours).unwrap_or_else(|| (unescape(rest), Vec::new()));
     let size = if matches!(kind, 'c' | 'b') { 0 } else { fields[size].parse().unwrap() };
-    Seen { name: bare(&name), kind, size, mode: mode_of(&fields[0][1..]), link }
+    let seen = |(name, link): (Vec<u8>, Vec<u8>)| Seen::new(&name, kind, size, mode_of(&fields[0][1..]), &link);
+    let splits = (0..rest.len()).filter(|at| !between.is_empty() && rest[*at..].starts_with(between)).map(split);
+    splits.map(seen).find(|it| ours == Some(it)).unwrap_or_else(|| seen((unescape(rest), Vec::new())))
 }
 
 /// A mode as `ls -l` shows it, without the type.

@@ -33,8 +33,7 @@ pub fn list(archives: &[Archive]) -> Vec<Listing> {
     let files = archives.iter().map(|archive| &archive.file);
     let listed = succeed(python().args(["-c", PYTHON_LIST]).args(files));
     let listed: Vec<Vec<Listed>> = serde_json::from_slice(&listed.stdout).unwrap();
-    let entry =
-        |(name, kind, size, mode, link): Listed| Seen { name: bytes(&name), kind, size, mode, link: bytes(&link) };
+    let entry = |(name, kind, size, mode, link): Listed| Seen::new(&bytes(&name), kind, size, mode, &bytes(&link));
     listed.into_iter().map(|entries| entries.into_iter().map(entry).collect()).collect()
 }
 
