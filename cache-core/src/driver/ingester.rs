@@ -1,0 +1,63 @@
+//! How ingests of a content store over a storage driver begin.
+
+use async_trait::async_trait;
+
+use crate::driver::content::DriverContent;
+use crate::driver::ingest::DriverIngest;
+use crate::driver::record;
+use crate::driver::unfinished::{Unfinished, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ports::{Begun, Expected, IngestStatus, Ingester, Lease, Resource, Start};
+
+#[async_trait]
+impl Ingester for DriverContent {
+    async fn begin(&self, lease: &Lease, key: &str, expected: Expected, start: Start) -> Result<Begun> {
+        if key.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "begin ingest", "the empty key"));
+        }
+        // Attaching also tells whether the lease is alive and the manager's.
+        if let Some(digest) = expected.digest
+            && let Some(found) = record::find(&*self.metadata, &digest).await?
+            && expected.size.is_none_or(|size| size == found.size)
+        {
+            self.leases.attach(lease, &[Resource::Content(digest)]).await?;
+            return Ok(Begun::AlreadyThere(found.info(digest)));
+        }
+        self.leases.attach(lease, &[Resource::Ingest(key.to_owned())]).await?;
+        self.delete_doomed().await;
+        let started = self.ingests.lock().open(key, expected, start, self.clock.now())?;
+        Ok(Begun::Started(Box::new(DriverIngest::new(self.clone(), lease.clone(), started))))
+    }
+
+    async fn abort(&self, key: &str) -> Result<bool> {
+        {
+            let mut state = self.ingests.lock();
+            match state.unfinished.get(key) {
+                None => return Ok(false),
+                Some(Unfinished { writer: Writer::Open, .. }) => {
+                    return Err(Error::new(ErrorKind::Busy, "abort ingest", key.escape_debug()));
+                }
+                Some(Unfinished { writer: Writer::None, .. }) => state.forget(key),
+            }
+        }
+        self.delete_doomed().await;
+        Ok(true)
+    }
+
+    async fn ingests(&self) -> Result<Vec<IngestStatus>> {
+        Ok(self.ingests.lock().unfinished.values().map(|ingest| ingest.status.clone()).collect())
+    }
+}
+
+impl DriverContent {
+    /// Deletes the objects that nobody needs any more. One that cannot be deleted is tried again by the next call.
+    pub(super) async fn delete_doomed(&self) {
+        let doomed = self.ingests.lock().doomed.clone();
+        for object in doomed {
+            match self.driver.delete(&object).await {
+                Ok(()) => self.ingests.lock().doomed.retain(|doomed| *doomed != object),
+                Err(error) => tracing::warn!(%error, object, "the bytes of an ingest wait for the next one"),
+            }
+        }
+    }
+}
