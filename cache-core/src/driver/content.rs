@@ -1,7 +1,5 @@
 //! A content store over a storage driver: its committed blobs.
 
-use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,12 +7,13 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
+use crate::driver::reader::DriverReader;
 use crate::driver::record::{self, Change};
 use crate::driver::storage_driver::StorageDriver;
 use crate::driver::unfinished::Ingests;
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{LabelChange, apply_label_changes};
-use crate::ports::{BlobInfo, BlobReader, ByteStream, Clock, LeaseManager, Manager, MetadataStore, Provider};
+use crate::ports::{BlobInfo, BlobReader, Clock, LeaseManager, Manager, MetadataStore, Provider};
 
 /// A content store whose bytes lie where a [`StorageDriver`] puts them. Clones are the same store. An ingest whose writer is
 /// dropped keeps its bytes, unless a write failed or was dropped.
@@ -37,16 +36,43 @@ impl DriverContent {
     ) -> Self {
         Self { driver, leases, metadata, clock, ingests: Arc::default() }
     }
+
+    /// Forgets the blob `digest` and deletes its bytes, as soon as nobody reads them; whether there was one. For the embedder's
+    /// own collector: nothing may hold the blob, and nobody may begin to.
+    ///
+    /// # Errors
+    /// The backends' own failures.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave an object that no record names.
+    pub async fn remove(&self, digest: &Digest) -> Result<bool> {
+        let Some(removed) = record::remove(&*self.metadata, digest).await? else { return Ok(false) };
+        self.ingests.lock().doom(removed.object);
+        self.delete_doomed().await;
+        Ok(true)
+    }
+
+    /// Deletes the objects that nobody needs any more. One that cannot be deleted is tried again by the next call.
+    pub(super) async fn delete_doomed(&self) {
+        let doomed = self.ingests.lock().deletable();
+        for object in doomed {
+            match self.driver.delete(&object).await {
+                Ok(()) => self.ingests.lock().doomed.retain(|doomed| *doomed != object),
+                Err(error) => tracing::warn!(%error, object, "bytes that nobody needs wait for the next call"),
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Provider for DriverContent {
     async fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>> {
-        let found = record::find(&*self.metadata, &descriptor.digest).await?;
-        Ok(found.map(|record| {
-            let driver = Arc::clone(&self.driver);
-            Box::new(DriverReader { driver, object: record.object, size: record.size }) as Box<dyn BlobReader>
-        }))
+        let find = || record::find(&*self.metadata, &descriptor.digest);
+        let Some(found) = find().await? else { return Ok(None) };
+        let reader = DriverReader::new(self, found);
+        // A removal that came before the reader was known may have deleted the object.
+        let is_still = find().await?.is_some_and(|record| record.object == reader.object);
+        Ok(is_still.then(|| Box::new(reader) as Box<dyn BlobReader>))
     }
 }
 
@@ -69,32 +95,5 @@ impl Manager for DriverContent {
     fn list(&self) -> BoxStream<'_, Result<BlobInfo>> {
         let all = stream::once(record::all(&*self.metadata));
         all.map_ok(|infos| stream::iter(infos.into_iter().map(Ok))).try_flatten().boxed()
-    }
-}
-
-/// An open blob.
-#[derive(Debug)]
-struct DriverReader {
-    driver: Arc<dyn StorageDriver>,
-    object: String,
-    size: u64,
-}
-
-#[async_trait]
-impl BlobReader for DriverReader {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    async fn read(&self, range: Range<u64>) -> Result<ByteStream> {
-        let range = range.start..range.end.min(self.size);
-        if range.is_empty() {
-            return Ok(stream::empty().boxed());
-        }
-        self.driver.read(&self.object, range).await
-    }
-
-    fn local_file(&self) -> Option<PathBuf> {
-        None
     }
 }

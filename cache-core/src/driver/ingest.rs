@@ -17,7 +17,8 @@ use crate::ports::{Committed, Ingest, IngestStatus, Lease, Resource};
 pub(super) struct DriverIngest {
     store: DriverContent,
     lease: Lease,
-    started: IngestStatus,
+    /// As it was when this writer began. Its object tells the ingest from a later one of the same key.
+    begun: Unfinished,
     hold: Hold,
 }
 
@@ -35,28 +36,46 @@ enum Hold {
 }
 
 impl DriverIngest {
-    pub(super) fn new(store: DriverContent, lease: Lease, started: IngestStatus) -> Self {
-        Self { store, lease, started, hold: Hold::Open }
+    pub(super) fn new(store: DriverContent, lease: Lease, begun: Unfinished) -> Self {
+        Self { store, lease, begun, hold: Hold::Open }
+    }
+
+    fn key(&self) -> &str {
+        &self.begun.status.key
     }
 
     fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
-        Error::new(kind, operation, self.started.key.escape_debug())
+        Error::new(kind, operation, self.key().escape_debug())
     }
 
-    fn unfinished(&self, operation: &'static str) -> Result<Unfinished> {
-        let found = self.store.ingests.lock().unfinished.get(&self.started.key).cloned();
-        found.filter(|_| self.hold == Hold::Open).ok_or_else(|| self.error(ErrorKind::Invalid, operation))
+    /// The ingest as it is now, if it is still this writer's.
+    fn current(&self) -> Option<Unfinished> {
+        let state = self.store.ingests.lock();
+        state.unfinished.get(self.key()).filter(|ingest| ingest.object == self.begun.object).cloned()
+    }
+
+    fn writable(&self, operation: &'static str) -> Result<Unfinished> {
+        let current = self.current().filter(|_| self.hold == Hold::Open);
+        current.ok_or_else(|| self.error(ErrorKind::Invalid, operation))
     }
 
     fn change(&self, change: impl FnOnce(&mut Unfinished)) {
-        self.store.ingests.lock().unfinished.get_mut(&self.started.key).map(change);
+        let mut state = self.store.ingests.lock();
+        state.unfinished.get_mut(self.key()).filter(|ingest| ingest.object == self.begun.object).map(change);
+    }
+
+    fn forget(&self) {
+        let mut state = self.store.ingests.lock();
+        if state.unfinished.get(self.key()).is_some_and(|ingest| ingest.object == self.begun.object) {
+            state.forget(self.key());
+        }
     }
 
     /// Gives the key free for good, and frees what nobody needs any more.
     async fn end(&mut self) {
         self.hold = Hold::Gone;
-        self.store.ingests.lock().forget(&self.started.key);
-        let ingest = Resource::Ingest(self.started.key.clone());
+        self.forget();
+        let ingest = Resource::Ingest(self.key().to_owned());
         if let Err(error) = self.store.leases.detach(&self.lease, &[ingest]).await {
             tracing::debug!(%error, "a lease names an ingest that is no more");
         }
@@ -132,12 +151,11 @@ impl Ingest for DriverIngest {
     }
 
     fn status(&self) -> IngestStatus {
-        let state = self.store.ingests.lock();
-        state.unfinished.get(&self.started.key).map_or_else(|| self.started.clone(), |ingest| ingest.status.clone())
+        self.current().unwrap_or_else(|| self.begun.clone()).status
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let mut ingest = self.unfinished("write to ended ingest")?;
+        let mut ingest = self.writable("write to ended ingest")?;
         let offset = ingest.status.offset + bytes.len() as u64;
         if ingest.status.expected.size.is_some_and(|size| offset > size) {
             self.hold = Hold::Ended;
@@ -159,7 +177,7 @@ impl Ingest for DriverIngest {
     }
 
     async fn commit(mut self: Box<Self>, expected: Option<Digest>, labels: Labels) -> Result<Committed> {
-        let ingest = self.unfinished("commit ended ingest")?;
+        let ingest = self.writable("commit ended ingest")?;
         validate_labels(&labels)?;
         let digest = self.verify(&ingest, expected).await?;
         // Also tells whether the lease is alive. What it holds need not exist, should the rest fail.
@@ -183,7 +201,7 @@ impl Drop for DriverIngest {
     fn drop(&mut self) {
         match self.hold {
             Hold::Open | Hold::Ended => self.change(|ingest| ingest.writer = Writer::None),
-            Hold::Spoilt => self.store.ingests.lock().forget(&self.started.key),
+            Hold::Spoilt => self.forget(),
             Hold::Gone => {}
         }
     }

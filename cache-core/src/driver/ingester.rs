@@ -25,8 +25,8 @@ impl Ingester for DriverContent {
         }
         self.leases.attach(lease, &[Resource::Ingest(key.to_owned())]).await?;
         self.delete_doomed().await;
-        let started = self.ingests.lock().open(key, expected, start, self.clock.now())?;
-        Ok(Begun::Started(Box::new(DriverIngest::new(self.clone(), lease.clone(), started))))
+        let begun = self.ingests.lock().open(key, expected, start, self.clock.now())?;
+        Ok(Begun::Started(Box::new(DriverIngest::new(self.clone(), lease.clone(), begun))))
     }
 
     async fn abort(&self, key: &str) -> Result<bool> {
@@ -46,18 +46,5 @@ impl Ingester for DriverContent {
 
     async fn ingests(&self) -> Result<Vec<IngestStatus>> {
         Ok(self.ingests.lock().unfinished.values().map(|ingest| ingest.status.clone()).collect())
-    }
-}
-
-impl DriverContent {
-    /// Deletes the objects that nobody needs any more. One that cannot be deleted is tried again by the next call.
-    pub(super) async fn delete_doomed(&self) {
-        let doomed = self.ingests.lock().doomed.clone();
-        for object in doomed {
-            match self.driver.delete(&object).await {
-                Ok(()) => self.ingests.lock().doomed.retain(|doomed| *doomed != object),
-                Err(error) => tracing::warn!(%error, object, "the bytes of an ingest wait for the next one"),
-            }
-        }
     }
 }

@@ -72,6 +72,18 @@ pub(super) async fn change(
     }
 }
 
+/// Removes the record of `digest` and gives it; `None` if there is none.
+pub(super) async fn remove(metadata: &dyn MetadataStore, digest: &Digest) -> Result<Option<Record>> {
+    loop {
+        let Some(stored) = metadata.get(&key(digest)).await? else { return Ok(None) };
+        let precondition = Precondition::Revision(stored.revision);
+        let delete = MetadataChange::Delete { key: key(digest), precondition };
+        if metadata.apply(vec![delete]).await? == BatchOutcome::Applied {
+            return decode(&stored).map(Some);
+        }
+    }
+}
+
 async fn put(
     metadata: &dyn MetadataStore,
     digest: &Digest,

@@ -1,4 +1,5 @@
-//! The ingests that were not committed, by key, and the objects that nobody needs any more.
+//! What a content store over a storage driver knows of its own process: ingests that were not committed, by key, and objects
+//! that nobody needs any more.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,6 +18,8 @@ pub(super) struct State {
     pub(super) unfinished: BTreeMap<String, Unfinished>,
     /// Objects to be deleted by the next call that may wait for it.
     pub(super) doomed: Vec<String>,
+    /// How many readers are open, by object. What they read is not deleted.
+    pub(super) readers: BTreeMap<String, usize>,
     /// How the names of objects begin that no other opening of the store gives.
     opening: u64,
     /// How many objects were named.
@@ -26,7 +29,7 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> Self {
         let opening = RandomState::new().build_hasher().finish();
-        Self { unfinished: BTreeMap::new(), doomed: Vec::new(), opening, named: 0 }
+        Self { unfinished: BTreeMap::new(), doomed: Vec::new(), readers: BTreeMap::new(), opening, named: 0 }
     }
 }
 
@@ -64,14 +67,14 @@ impl Ingests {
 
 impl State {
     /// Opens the ingest `key` for a writer.
-    pub(super) fn open(&mut self, key: &str, expected: Expected, start: Start, now: Timestamp) -> Result<IngestStatus> {
+    pub(super) fn open(&mut self, key: &str, expected: Expected, start: Start, now: Timestamp) -> Result<Unfinished> {
         match self.unfinished.get_mut(key) {
             Some(Unfinished { writer: Writer::Open, .. }) => {
                 return Err(Error::new(ErrorKind::Busy, "begin ingest", key.escape_debug()));
             }
             Some(kept) if start == Start::Resume && kept.status.expected == expected => {
                 kept.writer = Writer::Open;
-                return Ok(kept.status.clone());
+                return Ok(kept.clone());
             }
             Some(_) | None => self.forget(key),
         }
@@ -79,14 +82,14 @@ impl State {
         let status = IngestStatus { key: key.to_owned(), offset: 0, expected, started_at: now, updated_at: now };
         let algorithm = expected.digest.map_or(Algorithm::default(), |digest| digest.algorithm());
         let fresh = Unfinished {
-            status: status.clone(),
+            status,
             object: format!("{:016x}-{}", self.opening, self.named),
             hasher: DigestHasher::new(algorithm),
             writer: Writer::Open,
             naming: Naming::Never,
         };
-        self.unfinished.insert(key.to_owned(), fresh);
-        Ok(status)
+        self.unfinished.insert(key.to_owned(), fresh.clone());
+        Ok(fresh)
     }
 
     /// Drops the ingest `key`, if there is one, and its bytes.
@@ -96,5 +99,16 @@ impl State {
         {
             self.doomed.push(gone.object);
         }
+    }
+
+    /// Has `object` deleted, which no record names any more. An ingest whose dropped commit made the record is gone, too.
+    pub(super) fn doom(&mut self, object: String) {
+        self.unfinished.retain(|_, ingest| ingest.object != object);
+        self.doomed.push(object);
+    }
+
+    /// The objects that nobody needs or reads.
+    pub(super) fn deletable(&self) -> Vec<String> {
+        self.doomed.iter().filter(|object| !self.readers.contains_key(*object)).cloned().collect()
     }
 }
