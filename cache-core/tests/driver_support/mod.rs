@@ -1,5 +1,5 @@
 //! Backends for a content store over a storage driver, that fail and stall when they are told to.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
