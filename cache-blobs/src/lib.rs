@@ -66,6 +66,7 @@ pub mod pack;
 pub mod remote;
 pub mod tar;
 mod verify;
+mod windows;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
