@@ -284,6 +284,12 @@ pub enum Fault {
     AcquireDoesNotWait,
     /// A wait that is dropped bars all later ones.
     DroppedWaitHolds,
+    /// A look takes the lock for a while.
+    LooksByTaking,
+    /// A look sees nobody.
+    SeesNoHolder,
+    /// A look takes a shared holder for an exclusive one.
+    SeesOnlyExclusive,
 
     // Image stores.
     /// A create replaces the name that there is.
