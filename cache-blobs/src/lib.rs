@@ -70,5 +70,5 @@ mod windows;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
-pub use copy::{BlobSource, copy_blob};
+pub use copy::{BlobSource, BusyKey, CopyError, CopyOptions, copy_blob};
 pub use verify::{Verified, verify_blob};

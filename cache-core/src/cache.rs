@@ -35,6 +35,8 @@ mod records;
 mod recover;
 mod remove;
 mod reopen;
+mod strays;
+mod unfinished;
 mod usage;
 mod view;
 

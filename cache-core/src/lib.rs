@@ -6,6 +6,7 @@
 //! - [`cache`]: refs over injected backends; [`flight`]: work that several callers want once.
 //! - Backends: [`memory`], and by Cargo feature or system `local` (one directory for any number of processes), `snapshot`
 //!   (overlayfs and native trees) and `mount`.
+//! - [`driver`]: a content store over a place for bytes of your own.
 //! - `conformance` (feature): suites for implementations of the ports.
 //!
 //! ```
@@ -34,6 +35,7 @@ mod compression;
 pub mod conformance;
 mod descriptor;
 mod digest;
+pub mod driver;
 mod error;
 pub mod flight;
 pub mod json;

@@ -91,7 +91,8 @@ async fn find_or_make(core: Arc<Core>, wanted: Wanted) -> Result<ImmutableRef> {
         Resource::Content(wanted.layer.descriptor.digest),
         Resource::Snapshot { snapshotter: core.backends.snapshotter.name().to_owned(), key: snapshot.clone() },
     ];
-    core.backends.leases.attach(birth.lease(), &resources).await?;
+    let lease = birth.lease().clone();
+    birth.complete(async move { lease.manager().attach(&lease, &resources).await }).await?;
     // Held from here on; so it is still there when the record points to it.
     check_blob(core.backends.content.as_ref(), &wanted.layer).await?;
     let mut record = birth.record(wanted.parent.as_ref(), Phase::Finalized, &wanted.options, &snapshot);
