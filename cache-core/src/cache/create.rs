@@ -76,7 +76,8 @@ impl Birth {
         let id = id::fresh();
         let in_use = core.backends.locks.acquire(&use_lock(&id), LockMode::Shared).await?;
         let labels = Labels::from([(LEASE_LABEL.to_owned(), id.clone())]);
-        let options = LeaseOptions::new(LeaseKind::Flat).with_id(&id).with_labels(labels);
+        // Not flat: it keeps the variants that the labels of its blob name.
+        let options = LeaseOptions::new(LeaseKind::Permanent).with_id(&id).with_labels(labels);
         // A creation that is dropped may have made the lease already.
         let discard = Discard { core, id: Some(&id) };
         let lease = core.backends.leases.create(options).await?;
