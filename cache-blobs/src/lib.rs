@@ -6,6 +6,7 @@
 //! - [`layer`] makes the archive of a layer from it, or from plain entries.
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
+//! - [`convert`] gives layers in other compressions.
 //! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
 #![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
@@ -51,6 +52,7 @@ pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
+pub mod convert;
 mod copy;
 #[cfg(target_os = "linux")]
 pub mod differ;

@@ -12,6 +12,7 @@ mod level;
 mod mark;
 mod port;
 mod recipe;
+mod recognise;
 mod registry;
 mod sample;
 mod uncompressed;
@@ -30,7 +31,7 @@ pub use mark::{Mark, MarkedWrite, PlacedMark};
 pub use port::{Codec, LayerMediaTypes};
 pub use recipe::Recipe;
 pub use registry::{Codecs, Decoding};
-pub use sample::{SAMPLE_HEAD_BYTES, Sample};
+pub use sample::{SAMPLE_HEAD_BYTES, SAMPLE_TAIL_BYTES, Sample};
 pub use uncompressed::Uncompressed;
 #[cfg(feature = "zstd")]
 pub use zstd::Zstd;
