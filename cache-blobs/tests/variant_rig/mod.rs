@@ -11,7 +11,7 @@ use cache_blobs::convert::{Converter, ConverterBackends};
 use cache_blobs::tar::{Header, Writer};
 use cache_core::cache::{ImmutableRef, RefOptions};
 use cache_core::ports::{
-    Begun, Collector, Expected, Ingester, Lease, LeaseManager, LeaseOptions, Manager, Provider, Start,
+    Begun, Collector, Expected, Ingester, Lease, LeaseManager, LeaseOptions, Manager, Provider, Resource, Start,
 };
 use cache_core::{Compression, CompressionConfig, Descriptor, Digest, Labels, Layer, MediaType};
 use futures::TryStreamExt;
@@ -136,6 +136,18 @@ pub(crate) fn collect(rig: &Rig) {
     rig.pool.wait_until_idle();
     block_on(rig.cache.flush());
     block_on(rig.local.collector.collect()).unwrap();
+}
+
+/// Takes the blob of a ref out of the store.
+pub(crate) fn lose(rig: &Rig, of: &ImmutableRef, lease: &Lease) {
+    let blob = [Resource::Content(of.layer().unwrap().descriptor.digest)];
+    block_on(async {
+        let own = rig.local.leases.get(of.id()).await.unwrap().unwrap();
+        rig.local.leases.detach(&own, &blob).await.unwrap();
+        rig.local.leases.detach(lease, &blob).await.unwrap();
+    });
+    collect(rig);
+    assert!(block_on(rig.local.content.info(&of.layer().unwrap().descriptor.digest)).unwrap().is_none());
 }
 
 /// A chain of refs from blobs, bottom first, each a foreign blob of the compression that is named; the top.
