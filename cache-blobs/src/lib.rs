@@ -6,7 +6,7 @@
 //! - [`layer`] makes the archive of a layer from it, or from plain entries.
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
-//! - [`convert`] gives layers in other compressions.
+//! - [`convert`] gives layers in other compressions; [`RemoteBlob`] is what lazy refs pull.
 //! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
 #![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
@@ -66,10 +66,12 @@ pub mod layer;
 pub mod layout;
 pub mod pack;
 pub mod remote;
+mod remote_blob;
 pub mod tar;
 mod verify;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
 pub use copy::{BlobSource, copy_blob};
+pub use remote_blob::RemoteBlob;
 pub use verify::{Verified, verify_blob};

@@ -7,11 +7,11 @@ mod variant_rig;
 
 use std::collections::BTreeSet;
 
-use cache_blobs::chain::{Creation, LayerBackends, MissingBlobs, NonDistributable, RemoteExt, RemoteOptions, Remotes};
+use cache_blobs::chain::{Creation, LayerBackends, NonDistributable, RemoteExt, RemoteOptions, Remotes};
 use cache_blobs::convert::find_variant;
 use cache_blobs::remote::Remote;
 use cache_core::annotation::CREATED_AT;
-use cache_core::cache::{ImmutableRef, RefOptions};
+use cache_core::cache::{ImmutableRef, MissingBlobs, RefOptions};
 use cache_core::ports::{DiffOptions, Lease};
 use cache_core::{Compression, CompressionConfig, Descriptor, Digest, ErrorKind, Layer, MediaType, MediaTypeFamily};
 use cancel_rig::Rig;

@@ -1,11 +1,15 @@
 //! Chains in one compression.
 
 use cache_core::ports::Lease;
-use cache_core::{CompressionConfig, Error, ErrorKind, Layer, Result};
+use cache_core::{Compression, CompressionConfig, Error, ErrorKind, Layer, Result};
+use futures::FutureExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::chain::compute::Creation;
 use crate::chain::layer_backends::LayerBackends;
+use crate::chain::place::Place;
 use crate::chain::presented::Found;
+use crate::codec::Codecs;
 use crate::convert::{Converter, find_variant};
 
 impl LayerBackends {
@@ -19,7 +23,7 @@ impl LayerBackends {
 }
 
 /// The layers of a chain, each as it is if it is in the wanted compression, else as a variant that is. One that is missing is made,
-/// or there is no such chain.
+/// a bounded number at a time, or there is no such chain.
 pub(super) async fn force(
     backends: &LayerBackends,
     lease: &Lease,
@@ -28,17 +32,35 @@ pub(super) async fn force(
     creation: Creation,
 ) -> Result<Option<Vec<Layer>>> {
     let converter = backends.converter(wanted)?;
-    let layers: Vec<_> = chain.iter().map(|found| found.layer.clone()).collect();
-    if creation == Creation::MakeMissing {
-        return converter.convert_all(lease, &layers, wanted).await.map(Some);
-    }
+    converter.check(wanted)?;
+    let work: Vec<_> = chain.iter().map(|found| force_one(converter, lease, found, wanted, creation).boxed()).collect();
+    let layers: Vec<_> = stream::iter(work).buffered(converter.concurrent()).try_collect().await?;
+    Ok(layers.into_iter().collect())
+}
+
+async fn force_one(
+    converter: &Converter,
+    lease: &Lease,
+    found: &Found,
+    wanted: &CompressionConfig,
+    creation: Creation,
+) -> Result<Option<Layer>> {
     let (content, codecs) = (converter.backends().content.as_ref(), &converter.backends().codecs);
-    let mut found = Vec::with_capacity(layers.len());
-    for layer in &layers {
-        match find_variant(content, codecs, layer, &wanted.compression).await? {
-            Some(variant) => found.push(variant),
-            None => return Ok(None),
+    match (&found.place, creation) {
+        // It stays where it is.
+        (Place::Elsewhere(_), _) if is_named(codecs, &found.layer, &wanted.compression) => {
+            Ok(Some(found.layer.clone()))
+        }
+        (Place::Elsewhere(_), Creation::LookOnly) => Ok(None),
+        (Place::Here, Creation::LookOnly) => find_variant(content, codecs, &found.layer, &wanted.compression).await,
+        (_, Creation::MakeMissing) => {
+            found.of.make_present().await?;
+            converter.convert(lease, &found.layer, wanted).await.map(Some)
         }
     }
-    Ok(Some(found))
+}
+
+/// Whether the media type of `layer`, whose content is elsewhere, names `wanted`.
+pub(super) fn is_named(codecs: &Codecs, layer: &Layer, wanted: &Compression) -> bool {
+    codecs.of_media_type(&layer.descriptor.media_type).is_some_and(|codec| codec.compression() == *wanted)
 }

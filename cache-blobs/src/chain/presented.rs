@@ -4,34 +4,13 @@ use std::sync::Arc;
 
 use cache_core::annotation::CREATED_AT;
 use cache_core::cache::ImmutableRef;
-use cache_core::ports::{ContentStore, Provider};
 use cache_core::{Compression, Error, ErrorKind, Layer, MediaType, MediaTypeFamily, Result};
 
+use crate::chain::distribution::add_sources;
+use crate::chain::place::{Lazy, Place, store};
 use crate::chain::remote_options::{NonDistributable, RemoteOptions};
 use crate::codec::Codecs;
 use crate::remote::RemoteLayer;
-
-/// Where the blob of a layer is.
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// In the store.
-    Here(Arc<dyn Provider>),
-}
-
-impl Place {
-    /// Where the blob of `layer` is; `None` if nobody knows.
-    pub(super) async fn find(of: &ImmutableRef, layer: &Layer) -> Result<Option<Self>> {
-        let content: &Arc<dyn ContentStore> = &of.backends().content;
-        let is_here = content.info(&layer.descriptor.digest).await?.is_some();
-        Ok(is_here.then(|| Self::Here(Arc::clone(content) as Arc<dyn Provider>)))
-    }
-
-    pub(super) fn provider(&self) -> &Arc<dyn Provider> {
-        match self {
-            Self::Here(provider) => provider,
-        }
-    }
-}
 
 /// A layer of a chain before it is shown.
 #[derive(Clone, Debug)]
@@ -45,7 +24,7 @@ pub(super) struct Found {
 ///
 /// Annotations are the blob's own, when the ref was created, and for a blob that is elsewhere where else it is. Only the ref's own
 /// blob can be had from the URLs that the ref knows: a variant is another blob.
-pub(super) fn present(found: &Found, layer: &Layer, place: &Place, options: &RemoteOptions) -> RemoteLayer {
+pub(super) fn present(found: &Found, layer: &Layer, options: &RemoteOptions) -> RemoteLayer {
     let mut layer = layer.clone();
     let descriptor = &mut layer.descriptor;
     descriptor.annotations.insert(CREATED_AT.to_owned(), found.of.created_at().to_utc().to_string());
@@ -60,10 +39,14 @@ pub(super) fn present(found: &Found, layer: &Layer, place: &Place, options: &Rem
     if let Some(family) = options.family {
         descriptor.media_type = in_family(&descriptor.media_type, family);
     }
-    match place {
-        Place::Here(_) => {}
-    }
-    RemoteLayer { layer, provider: Arc::clone(place.provider()) }
+    let provider = match &found.place {
+        Place::Here => store(&found.of),
+        Place::Elsewhere(_) => {
+            add_sources(&mut descriptor.annotations, &found.of.image_names());
+            if is_own { Arc::new(Lazy { of: found.of.clone(), layer: found.layer.clone() }) } else { store(&found.of) }
+        }
+    };
+    RemoteLayer { layer, provider }
 }
 
 /// The name of `media_type` in `family`; where there is none, it stays as it is.
@@ -86,16 +69,22 @@ pub(super) fn check_family(codecs: &Codecs, wanted: &Compression, family: Option
     Ok(())
 }
 
-/// `layer` with a media type: records that were taken over from old stores may have none.
+/// A layer with a media type: records that were taken over from old stores may have none.
 /// Mirrors: BuildKit `util/compression.DetectLayerMediaType`, which does not know zstd.
-pub(super) async fn with_media_type(mut layer: Layer, place: &Place, codecs: Option<&Codecs>) -> Result<Layer> {
-    if layer.descriptor.media_type.is_empty() {
-        let digest = layer.descriptor.digest;
-        let codecs = codecs
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "tell the media type without codecs of", digest))?;
-        let reader = place.provider().open(&layer.descriptor).await?;
-        let reader = reader.ok_or_else(|| Error::new(ErrorKind::NotFound, "open layer", digest))?;
-        layer.descriptor.media_type = codecs.recognise(reader.as_ref()).await?.media_types().oci;
+pub(super) async fn with_media_type(mut found: Found, codecs: Option<&Codecs>) -> Result<Found> {
+    let descriptor = &mut found.layer.descriptor;
+    if !descriptor.media_type.is_empty() {
+        return Ok(found);
     }
-    Ok(layer)
+    let digest = descriptor.digest;
+    let codecs =
+        codecs.ok_or_else(|| Error::new(ErrorKind::Unsupported, "tell the media type without codecs of", digest))?;
+    // Of a blob that is elsewhere, only its ends are read.
+    let reader = match &found.place {
+        Place::Here => found.of.backends().content.open(descriptor).await?,
+        Place::Elsewhere(source) => source.open(descriptor).await?,
+    };
+    let reader = reader.ok_or_else(|| Error::new(ErrorKind::NotFound, "open layer", digest))?;
+    descriptor.media_type = codecs.recognise(reader.as_ref()).await?.media_types().oci;
+    Ok(found)
 }

@@ -1,15 +1,15 @@
 //! The remotes of a ref.
 
 use async_trait::async_trait;
-use cache_core::cache::ImmutableRef;
+use cache_core::cache::{ImmutableRef, MissingBlobs};
 use cache_core::ports::{DiffOptions, Lease};
 use cache_core::{Conversion, Result};
 
 use crate::chain::compute::{Creation, compute_blob_chain};
-use crate::chain::forced::force;
+use crate::chain::forced::{force, is_named};
 use crate::chain::layer_backends::LayerBackends;
-use crate::chain::missing::MissingBlobs;
-use crate::chain::presented::{Found, Place, check_family, present, with_media_type};
+use crate::chain::place::Place;
+use crate::chain::presented::{Found, check_family, present, with_media_type};
 use crate::chain::remote_options::RemoteOptions;
 use crate::chain::variant_remotes::VariantRemotes;
 use crate::convert::{find_variant, variants};
@@ -51,7 +51,8 @@ pub trait RemoteExt {
     /// # Errors
     /// As [`compute_blob_chain`]; where a compression is forced, as [`Converter::convert`](crate::convert::Converter::convert), and
     /// `Unsupported` without a converter; `Invalid` for a compression that may not be called by the wanted names; `NotFound` with
-    /// [`MissingBlobs`] for blobs that refs have and the store has not.
+    /// [`MissingBlobs`] for blobs that are neither in the store nor can be pulled. A layer that can be is not, unless it has to be converted: it is when its
+    /// provider is asked for it.
     ///
     /// # Cancel safety
     /// As [`compute_blob_chain`] and [`Converter::convert`](crate::convert::Converter::convert).
@@ -135,10 +136,7 @@ async fn find_chain(
     let mut missing = Vec::new();
     for (of, layer) in top.layer_chain().into_iter().zip(chain.into_layers()) {
         match Place::find(&of, &layer).await? {
-            Some(place) => {
-                let layer = with_media_type(layer, &place, codecs).await?;
-                found.push(Found { of, layer, place });
-            }
+            Some(place) => found.push(with_media_type(Found { of, layer, place }, codecs).await?),
             None => missing.push(layer.descriptor.digest),
         }
     }
@@ -159,7 +157,7 @@ async fn main_remote(
             None => return Ok(None),
         },
     };
-    let shown = chain.iter().zip(&layers).map(|(found, layer)| present(found, layer, &found.place, options));
+    let shown = chain.iter().zip(&layers).map(|(found, layer)| present(found, layer, options));
     Ok(Some(Remote::new(shown.collect())))
 }
 
@@ -168,7 +166,10 @@ async fn variant_remotes(chain: &[Found], backends: &LayerBackends, options: &Re
     let converter = backends.converter(wanted)?.backends();
     let content = converter.content.as_ref();
     let Some((top, below)) = chain.split_last() else { return Ok(VariantRemotes::default()) };
-    let topmost = find_variant(content, &converter.codecs, &top.layer, &wanted.compression).await?;
+    let topmost = match top.place {
+        Place::Here => find_variant(content, &converter.codecs, &top.layer, &wanted.compression).await?,
+        Place::Elsewhere(_) => is_named(&converter.codecs, &top.layer, &wanted.compression).then(|| top.layer.clone()),
+    };
     let Some(topmost) = topmost else { return Ok(VariantRemotes::default()) };
     let mut sets = Vec::with_capacity(chain.len());
     for found in below {
@@ -177,8 +178,8 @@ async fn variant_remotes(chain: &[Found], backends: &LayerBackends, options: &Re
             // It is not in the store, and its own blob is the only one that is known.
             layers.push(found.layer.clone());
         }
-        sets.push(layers.iter().map(|layer| present(found, layer, &found.place, options)).collect());
+        sets.push(layers.iter().map(|layer| present(found, layer, options)).collect());
     }
-    sets.push(vec![present(top, &topmost, &top.place, options)]);
+    sets.push(vec![present(top, &topmost, options)]);
     Ok(VariantRemotes::new(sets))
 }

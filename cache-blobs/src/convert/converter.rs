@@ -7,8 +7,6 @@ use cache_core::flight::{Group, Held};
 use cache_core::ports::{ContentStore, Lease, LeaseManager, Pool, TemporaryLease};
 use cache_core::variants::link_variant;
 use cache_core::{Compression, CompressionConfig, Digest, Layer, Result};
-use futures::FutureExt;
-use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::codec::Codecs;
 use crate::convert::find::find_variant;
@@ -108,18 +106,14 @@ impl Converter {
         self.flights.run(key, work).await?.adopt_into(lease).await
     }
 
-    /// All of `layers` in `wanted`, a bounded number at a time.
-    ///
-    /// # Errors
-    /// As [`convert`](Self::convert). Variants that were finished before stay as long as something holds them.
-    ///
-    /// # Cancel safety
-    /// As [`convert`](Self::convert).
-    pub async fn convert_all(&self, lease: &Lease, layers: &[Layer], wanted: &CompressionConfig) -> Result<Vec<Layer>> {
-        // Told even where nothing is converted.
-        self.backends.codecs.of(&wanted.compression)?.levels().resolve(&wanted.compression, wanted.level)?;
-        let work: Vec<_> = layers.iter().map(|layer| self.convert(lease, layer, wanted).boxed()).collect();
-        stream::iter(work).buffered(self.concurrent.get()).try_collect().await
+    /// How many layers of one chain are converted at a time.
+    pub(crate) fn concurrent(&self) -> usize {
+        self.concurrent.get()
+    }
+
+    /// Refuses a compression without a codec, and a level out of range, also where nothing has to be made.
+    pub(crate) fn check(&self, wanted: &CompressionConfig) -> Result<()> {
+        self.backends.codecs.of(&wanted.compression)?.levels().resolve(&wanted.compression, wanted.level).map(drop)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use cache_core::{Digest, Error, ErrorKind};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
 
-/// The blobs of a chain that the store has not and that nothing else can give, bottom first, each once. It is the source of an error of
-/// kind `NotFound`.
+/// The blobs of a chain that the store has not and that nothing else can give, bottom first, each once. It is the source of an
+/// error of kind `NotFound`.
 ///
 /// Mirrors: BuildKit `cache/manager.go`, `NeedsRemoteProviderError`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub struct MissingBlobs(Vec<Digest>);
 
 impl MissingBlobs {
     /// These blobs.
-    pub(super) fn new(blobs: Vec<Digest>) -> Self {
-        let mut once = Vec::with_capacity(blobs.len());
+    pub fn new(blobs: impl IntoIterator<Item = Digest>) -> Self {
+        let mut once = Vec::new();
         for blob in blobs {
             if !once.contains(&blob) {
                 once.push(blob);
@@ -28,12 +29,18 @@ impl MissingBlobs {
         &self.0
     }
 
+    /// Whether none is missing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What `error` says to be missing.
     pub fn of(error: &Error) -> Option<&Self> {
         std::error::Error::source(error)?.downcast_ref()
     }
 
-    pub(super) fn into_error(self, id: &str) -> Error {
+    /// The error of the ref `id` whose blobs they are.
+    pub fn into_error(self, id: &str) -> Error {
         Error::new(ErrorKind::NotFound, "find the blobs of ref", id).with_source(self)
     }
 }
