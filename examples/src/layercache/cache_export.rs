@@ -37,10 +37,7 @@ pub(crate) fn compression(spec: &Spec) -> Result<CompressionConfig, Failure> {
         codec.recipe(Some(level)).map_err(Failure::wrong_argument)?;
         config = config.with_level(level);
     }
-    if spec.flag("force-compression", false)? {
-        return Err(Failure::usage("force-compression is not built yet"));
-    }
-    Ok(config)
+    Ok(if spec.flag("force-compression", false)? { config.forced() } else { config })
 }
 
 impl CacheExport {
