@@ -21,7 +21,7 @@ use cache_core::annotation::{BLOB_MEDIA_TYPE, CREATED_AT};
 use cache_core::cache::{CacheManager, ImmutableRef, MissingBlobs, RefOptions, UsageOptions};
 use cache_core::ports::{BlobReader, ByteStream, DiffOptions, Lease, Manager, MountedTree, Provider};
 use cache_core::{Compression, Descriptor, Digest, Error, ErrorKind, Layer, MediaType, Result};
-use cancel_rig::Rig;
+use cancel_rig::{Rig, run_polls};
 use futures::StreamExt;
 use futures::future::join_all;
 use pollster::block_on;
@@ -353,4 +353,24 @@ fn a_ref_that_exists_learns_where_its_blob_is() {
     let absent = world.layer(&Compression::Gzip, "absent");
     let refused = manager.get_by_blob(&world.lease, &absent, None, RefOptions::default());
     assert_eq!(block_on(refused).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_pull_that_is_dropped_anywhere_leaves_a_ref_that_can_be_pulled() {
+    for polls in 0.. {
+        let world = world();
+        let top = world.chain(&[Compression::Zstd, Compression::Gzip]);
+        let done = run_polls(polls, top.mounts()).is_some();
+        world.rig.settle();
+        for of in top.layer_chain() {
+            let here = blobs(&world.rig).contains(&digest(&of));
+            assert_eq!(block_on(of.is_lazy()).unwrap(), !here, "poll {polls}");
+        }
+        block_on(top.mounts()).unwrap();
+        assert_eq!(blobs(&world.rig).len(), 2, "poll {polls}");
+        assert!(world.rig.visible().ingests.is_empty(), "poll {polls}");
+        if done {
+            break;
+        }
+    }
 }

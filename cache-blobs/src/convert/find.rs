@@ -1,11 +1,13 @@
 //! Looking for a compression among the variants of a layer.
 
+use std::sync::Arc;
+
 use cache_core::annotation::RECIPE;
 use cache_core::ports::{BlobInfo, ContentStore};
 use cache_core::variants::{VariantWalk, remembered_layer};
 use cache_core::{Compression, Descriptor, ErrorKind, Layer, MediaType, Result};
 
-use crate::codec::{Codecs, Recipe};
+use crate::codec::{Codec, Codecs, Recipe};
 
 /// The variant of `layer` in `wanted`, the layer itself first; `None` if there is none. What a blob is, its recipe says, or else
 /// its content; its media type says nothing. The level plays no part.
@@ -23,7 +25,7 @@ pub async fn find_variant(
     let mut walk = VariantWalk::new(content, layer.descriptor.digest);
     while let Some(info) = walk.next().await? {
         if let Some(found) = layer_of(&info, layer)
-            && compression(content, codecs, &info).await?.as_ref() == Some(wanted)
+            && codec_of(content, codecs, &info).await?.is_some_and(|codec| codec.compression() == *wanted)
         {
             return Ok(Some(found));
         }
@@ -51,17 +53,21 @@ fn layer_of(info: &BlobInfo, start: &Layer) -> Option<Layer> {
     if info.digest == start.descriptor.digest { Some(start.clone()) } else { remembered_layer(info) }
 }
 
-/// The compression of a stored blob; `None` if no codec knows it.
-async fn compression(content: &dyn ContentStore, codecs: &Codecs, info: &BlobInfo) -> Result<Option<Compression>> {
+/// The codec that made a stored blob; `None` if the known ones do not know it.
+pub(super) async fn codec_of(
+    content: &dyn ContentStore,
+    codecs: &Codecs,
+    info: &BlobInfo,
+) -> Result<Option<Arc<dyn Codec>>> {
     if let Some(recipe) = info.labels.get(RECIPE).and_then(|label| Recipe::from_label(label).ok())
         && let Ok(codec) = codecs.named(&recipe.codec)
     {
-        return Ok(Some(codec.compression()));
+        return Ok(Some(codec));
     }
     let descriptor = Descriptor::new(MediaType::default(), info.digest, info.size);
     let Some(reader) = content.open(&descriptor).await? else { return Ok(None) };
     match codecs.recognise(reader.as_ref()).await {
-        Ok(codec) => Ok(Some(codec.compression())),
+        Ok(codec) => Ok(Some(codec)),
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
         Err(error) => Err(error),
     }

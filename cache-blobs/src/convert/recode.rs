@@ -10,6 +10,7 @@ use futures::{future, pin_mut};
 
 use crate::codec::{Codec, error_of_io};
 use crate::convert::converter::ConverterBackends;
+use crate::convert::find::codec_of;
 use crate::convert::limits::{ConversionLimits, Used};
 use crate::pack::{PackOptions, PackWriter, Packed, PipeReader, feed, pack, pipe};
 use crate::verify_blob;
@@ -27,9 +28,12 @@ pub(super) async fn recode(
     level: Option<i32>,
 ) -> Result<Layer> {
     let source = &layer.descriptor;
-    let reader = backends.content.open(source).await?;
-    let reader = reader.ok_or_else(|| Error::new(ErrorKind::NotFound, "convert layer", source.digest))?;
-    let from = backends.codecs.recognise(reader.as_ref()).await?;
+    let missing = || Error::new(ErrorKind::NotFound, "convert layer", source.digest);
+    let content = backends.content.as_ref();
+    let info = content.info(&source.digest).await?.ok_or_else(missing)?;
+    let reader = content.open(source).await?.ok_or_else(missing)?;
+    let unknown = || Error::new(ErrorKind::Unsupported, "convert layer of an unknown compression", source.digest);
+    let from = codec_of(content, &backends.codecs, &info).await?.ok_or_else(unknown)?;
     if !backends.codecs.agree(&source.media_type, &from.compression()) {
         let what = format_args!("{}, which is {} under {}", source.digest, from.compression(), source.media_type);
         return Err(Error::new(ErrorKind::Corrupt, "convert layer", what));
