@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cache_core::ports::{
-    Access, Applied, Applier, ApplyOptions, ApplySource, BlobReader, ContentStore, LayerMode, Mount, MountedTree,
-    Mounter, Pool,
+    Access, Applied, Applier, ApplyOptions, ApplySource, BlobReader, ContentStore, Mount, MountedTree, Mounter, Pool,
 };
 use cache_core::{Compression, Descriptor, Digest, DigestHasher, Error, ErrorKind, MediaType, MediaTypeFamily, Result};
 
@@ -68,9 +67,6 @@ impl Applier for LayerApplier {
         mounts: &[Mount],
         options: &ApplyOptions,
     ) -> Result<Applied> {
-        if options.layer_mode != LayerMode::Linux {
-            return Err(Error::new(ErrorKind::Unsupported, "unpack a Windows layer", descriptor.digest));
-        }
         let reader = self.open(descriptor, source).await?;
         let tree = self.mounter.mount(mounts, Access::ReadWrite).await?;
         let stream = reader.read(0..reader.size()).await?;
@@ -78,7 +74,7 @@ impl Applier for LayerApplier {
             descriptor: descriptor.clone(),
             expected: options.expected_diff_id,
             codecs: self.codecs.clone(),
-            options: self.options.clone(),
+            options: self.options.clone().with_layer_mode(options.layer_mode),
             tree,
         };
         let applied = read_blocking(&*self.pool, stream, move |blob| work.run(blob)).await;

@@ -69,6 +69,7 @@ pub mod remote;
 mod remote_blob;
 pub mod tar;
 mod verify;
+mod windows;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;

@@ -304,13 +304,23 @@ fn a_blob_that_the_store_lacks_is_not_found() {
 }
 
 #[test]
-fn a_windows_layer_is_unsupported() {
-    let (bench, tar) = (Bench::new(), tar());
+fn a_windows_layer_is_verified_and_stripped() {
+    let bench = Bench::new();
+    let tar = archive(&[
+        (Header::directory("Hives"), &[]),
+        (Header::file("Hives/hive", 4), b"hive"),
+        (Header::file("Files/f", 3), b"one"),
+    ]);
     bench.commit(&tar);
     let options = ApplyOptions::default().with_layer_mode(LayerMode::Windows);
-    let applied = bench.apply(&Descriptor::of(MediaType::OCI_LAYER, &tar), ApplySource::Committed, &options);
-    assert_eq!(kind(applied), Some(ErrorKind::Unsupported));
-    assert!(bench.is_empty());
+    let descriptor = Descriptor::of(MediaType::OCI_LAYER, &tar);
+    let wrong = options.clone().with_expected_diff_id(Digest::of("another"));
+    assert_eq!(kind(bench.apply(&descriptor, ApplySource::Committed, &wrong)), Some(ErrorKind::Corrupt));
+
+    let applied = bench.apply(&descriptor, ApplySource::Committed, &options).unwrap();
+    assert_eq!((applied.diff_id, applied.size), (Digest::of(&tar), tar.len() as u64));
+    let names: Vec<_> = fs::read_dir(bench.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["f"]);
 }
 
 #[test]

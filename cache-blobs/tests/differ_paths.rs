@@ -333,7 +333,7 @@ fn options_that_no_codec_heeds_are_refused_before_anything_is_written() {
     let bench = Bench::new();
     let upper = bench.tree("upper", &["f"]);
     let custom = Compression::Custom(CodecId::from_name("nobody-has-it"));
-    let windows = DiffOptions::default().with_layer_mode(LayerMode::Windows);
+    let windows = DiffOptions::new(CompressionConfig::new(Compression::EStargz)).with_layer_mode(LayerMode::Windows);
     let cases = [
         (DiffOptions::new(CompressionConfig::gzip().with_level(13)), ErrorKind::Invalid),
         (DiffOptions::new(CompressionConfig::gzip().with_level(-1)), ErrorKind::Invalid),

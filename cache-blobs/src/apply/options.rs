@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use cache_core::ports::LayerMode;
+
 use super::ApplyLimits;
 use crate::changes::Tree;
 use crate::tar::ReadLimits;
@@ -72,6 +74,9 @@ pub struct ApplyOptions {
     pub whiteouts: Whiteouts,
     /// Default: [`Resolution::Automatic`].
     pub resolution: Resolution,
+    /// The system that the layer is for. Of one for Windows, what lies under `Files/` is unpacked, without its Windows
+    /// attributes. Default: [`LayerMode::Linux`].
+    pub layer_mode: LayerMode,
     /// Bounds on what is created.
     pub limits: ApplyLimits,
     /// Bounds on the archive itself.
@@ -92,6 +97,7 @@ impl Default for ApplyOptions {
             devices: if privileged { Devices::Create } else { Devices::SkipDenied },
             whiteouts: Whiteouts::default(),
             resolution: Resolution::default(),
+            layer_mode: LayerMode::default(),
             limits: ApplyLimits::default(),
             read_limits: ReadLimits::default(),
             parents: Vec::new(),
@@ -126,6 +132,13 @@ impl ApplyOptions {
     #[must_use]
     pub fn with_resolution(mut self, resolution: Resolution) -> Self {
         self.resolution = resolution;
+        self
+    }
+
+    /// A layer for another system, see [`layer_mode`](Self::layer_mode).
+    #[must_use]
+    pub fn with_layer_mode(mut self, mode: LayerMode) -> Self {
+        self.layer_mode = mode;
         self
     }
 

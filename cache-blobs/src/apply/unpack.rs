@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use cache_core::ports::LayerMode;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, mknodat, openat, statat};
 use rustix::io::Errno;
 
@@ -25,6 +26,7 @@ use crate::changes::FileKind;
 use crate::content::BLOCK_BYTES;
 use crate::layer::{OPAQUE_MARKER, WHITEOUT_PREFIX};
 use crate::tar::{Entry, Header, Kind, Reader};
+use crate::windows;
 
 /// Unpacks an uncompressed layer into the directory `root`, and reads `archive` to its very end.
 ///
@@ -71,9 +73,16 @@ struct Unpack<'a> {
 
 impl Unpack<'_> {
     fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), Error> {
+        let inside = match self.options.layer_mode {
+            LayerMode::Linux => true,
+            LayerMode::Windows => windows::unwrap(entry.header_mut()),
+        };
         let header = entry.header().clone();
         let parts = clean(&header.path);
         self.budget.entry(&mut self.applied, &header.path, header.size, parts.len())?;
+        if !inside {
+            return Ok(());
+        }
         let Some((name, parents)) = parts.split_last() else {
             return Ok(());
         };

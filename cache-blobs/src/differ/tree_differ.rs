@@ -7,7 +7,7 @@ use cache_core::ports::{
     Access, Begun, ContentStore, DiffOptions, Differ, Expected, Ingest, LayerMode, Lease, Mount, MountedTree, Mounter,
     Pool, Start,
 };
-use cache_core::{Error, ErrorKind, Layer, Result};
+use cache_core::{Compression, Error, ErrorKind, Layer, Result};
 
 use rustix::fs::{Mode, OFlags, openat};
 
@@ -102,11 +102,14 @@ impl TreeDiffer {
         upper: &[Mount],
         options: &DiffOptions,
     ) -> Result<Difference> {
-        if options.layer_mode != LayerMode::Linux {
-            return Err(Error::new(ErrorKind::Unsupported, "write a Windows layer of", key));
+        if !has_shape(options) {
+            return Err(Error::new(ErrorKind::Unsupported, "write a Windows layer of", key)
+                .with_source(format!("{} has no Windows layers", options.compression.compression)));
         }
         let call = Call { lease, key, lower, upper, options };
-        let upperdir = if self.path == DifferPath::WalkingOnly { None } else { upperdir(lower, upper) };
+        // BuildKit never reads upperdirs for Windows layers either.
+        let walk = self.path == DifferPath::WalkingOnly || options.layer_mode == LayerMode::Windows;
+        let upperdir = if walk { None } else { upperdir(lower, upper) };
         let outcome = match (self.path, upperdir) {
             (DifferPath::OverlayOnly, None) => {
                 return Err(Error::new(ErrorKind::Unsupported, "find the upperdir of", key)
@@ -201,10 +204,20 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn layer_options(&self) -> LayerOptions {
-        let options = LayerOptions::default().with_xattrs(self.options.xattrs);
+        let options = LayerOptions::default().with_xattrs(self.options.xattrs).with_mode(self.options.layer_mode);
         match self.options.epoch {
             Some(epoch) => options.with_epoch(epoch.unix_seconds()),
             None => options,
+        }
+    }
+}
+
+/// Whether layers of the wanted compression have the wanted shape. The table of an eStargz layer knows no Windows records.
+fn has_shape(options: &DiffOptions) -> bool {
+    match options.layer_mode {
+        LayerMode::Linux => true,
+        LayerMode::Windows => {
+            matches!(options.compression.compression, Compression::Uncompressed | Compression::Gzip | Compression::Zstd)
         }
     }
 }
@@ -252,8 +265,7 @@ fn opened(tree: Option<&dyn MountedTree>) -> Result<Option<Box<dyn Tree>>, chang
 impl Differ for TreeDiffer {
     fn supports(&self, options: &DiffOptions) -> bool {
         let codec = self.codecs.of(&options.compression.compression);
-        options.layer_mode == LayerMode::Linux
-            && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
+        has_shape(options) && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
     }
 
     async fn diff(

@@ -5,12 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
+use super::archive::Archive;
 use super::whiteout::whiteout;
 use super::{Error, LayerOptions, LayerReport, XattrPolicy};
 use crate::changes::{
     self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr, lookup,
 };
-use crate::tar::{Header, Kind, Timestamp, Writer};
+use crate::tar::{Header, Kind, Timestamp};
 
 /// Writes all `changes` of `upper` as one layer, and tells what it left out. `out` is not flushed.
 ///
@@ -36,7 +37,7 @@ pub fn write_layer<W: Write>(
 #[derive(Debug)]
 pub struct LayerWriter<'a, W> {
     upper: &'a dyn Tree,
-    archive: Writer<W>,
+    archive: Archive<W>,
     options: LayerOptions,
     report: LayerReport,
     /// Directories that the archive already has.
@@ -52,7 +53,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
     pub fn new(upper: &'a dyn Tree, out: W, options: LayerOptions) -> Self {
         Self {
             upper,
-            archive: Writer::new(out),
+            archive: Archive::new(out, options.mode),
             options,
             report: LayerReport::default(),
             directories: HashSet::new(),

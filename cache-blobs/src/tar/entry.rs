@@ -24,6 +24,12 @@ impl<'a, R: Read> Entry<'a, R> {
         &self.header
     }
 
+    /// The same, for those who read another meaning into it. The contents stay as long as they are.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn header_mut(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
     /// Takes the header out, for those who do not want the contents.
     #[must_use]
     pub fn into_header(self) -> Header {

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::image_output::{ImageOutput, OutputReport};
 use crate::output::Format;
 use crate::progress::progress;
+use crate::spec::Spec;
 use crate::step_index::{StepChain, StepIndex};
 use crate::{cache, image, session, step};
 
@@ -100,6 +101,7 @@ pub(crate) fn run(arguments: &Build) -> Result<(), Failure> {
     let steps = arguments.steps.iter().map(|text| Step::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let outputs = arguments.outputs.iter().map(ImageOutput::of).collect::<Result<Vec<_>, _>>()?;
     let exports = arguments.export_caches.iter().map(CacheExport::of).collect::<Result<Vec<_>, _>>()?;
+    refuse_twice(&arguments.export_caches)?;
     for spec in &arguments.import_caches {
         cache::place(spec)?;
     }
@@ -113,6 +115,15 @@ pub(crate) fn run(arguments: &Build) -> Result<(), Failure> {
     let build = Running { arguments, store, steps, progress: progress(arguments.progress) };
     let report = block_on(build.run(&outputs, &exports, config))?;
     Format::of(arguments.json).print(&report, text)
+}
+
+/// Refuses to export the same cache twice. Mirrors: BuildKit, `duplicate cache exports`.
+fn refuse_twice(exports: &[Spec]) -> Result<(), Failure> {
+    let twice = exports.iter().enumerate().find(|(at, spec)| exports[..*at].iter().any(|earlier| earlier.means(spec)));
+    match twice {
+        None => Ok(()),
+        Some((_, spec)) => Err(Failure::usage(format!("the cache {:?} is exported twice", spec.text()))),
+    }
 }
 
 fn text(report: &Report) -> String {

@@ -46,6 +46,11 @@ impl Spec {
         }
     }
 
+    /// Whether both ask for the same, however it is written.
+    pub(crate) fn means(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.attributes == other.attributes
+    }
+
     /// Refuses attributes that this type does not have.
     pub(crate) fn accept(&self, keys: &[&str]) -> Result<(), Failure> {
         match self.attributes.keys().find(|key| !keys.contains(&key.as_str())) {
