@@ -7,10 +7,12 @@ mod variant_rig;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::future::poll_fn;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use cache_blobs::RemoteBlob;
@@ -34,6 +36,10 @@ struct Elsewhere {
     /// Reads of more than a head or a tail.
     reads: Mutex<Vec<(Digest, u64)>>,
     opens: AtomicUsize,
+    open_now: AtomicUsize,
+    open_peak: AtomicUsize,
+    /// How many readers are to be open at once before any goes on, as far as anybody opens them.
+    gather: AtomicUsize,
     breaks_off: AtomicBool,
 }
 
@@ -42,6 +48,12 @@ struct Reader {
     of: Arc<Elsewhere>,
     digest: Digest,
     bytes: Vec<u8>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.of.open_now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug)]
@@ -53,7 +65,26 @@ impl Provider for Shared {
         self.0.opens.fetch_add(1, Ordering::SeqCst);
         let bytes = self.0.blobs.lock().unwrap().get(&descriptor.digest).cloned();
         let reader = |bytes| Reader { of: Arc::clone(&self.0), digest: descriptor.digest, bytes };
+        let now = self.0.open_now.fetch_add(usize::from(bytes.is_some()), Ordering::SeqCst) + 1;
+        self.0.open_peak.fetch_max(now, Ordering::SeqCst);
         Ok(bytes.map(|bytes| Box::new(reader(bytes)) as Box<dyn BlobReader>))
+    }
+}
+
+impl Elsewhere {
+    /// Lets the other readers of the same task have their turns, but not forever.
+    async fn gather(&self) {
+        let mut turns = 0;
+        poll_fn(|context| {
+            turns += 1;
+            if self.open_peak.load(Ordering::SeqCst) >= self.gather.load(Ordering::SeqCst) || turns > 20_000 {
+                return Poll::Ready(());
+            }
+            std::thread::yield_now();
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -64,6 +95,7 @@ impl BlobReader for Reader {
     }
 
     async fn read(&self, range: Range<u64>) -> Result<ByteStream> {
+        self.of.gather().await;
         let end = usize::try_from(range.end).unwrap().min(self.bytes.len());
         let bytes = self.bytes[usize::try_from(range.start).unwrap().min(end)..end].to_vec();
         if bytes.len() > 512 {
@@ -239,6 +271,18 @@ fn mounting_pulls_and_unpacks_the_whole_chain() {
 }
 
 #[test]
+fn the_blobs_of_a_chain_are_pulled_several_at_a_time_but_no_more_than_four() {
+    let world = world();
+    let top = world.chain(&vec![Compression::Gzip; 12]);
+    world.elsewhere.gather.store(5, Ordering::SeqCst);
+    block_on(top.make_chain_present()).unwrap();
+    assert_eq!((world.pulls(), blobs(&world.rig).len()), (12, 12));
+    let peak = world.elsewhere.open_peak.load(Ordering::SeqCst);
+    assert_eq!(peak, 4, "at a time");
+    assert!(block_on(world.rig.backends.snapshotter.list()).unwrap().is_empty(), "nothing is unpacked");
+}
+
+#[test]
 fn a_process_that_was_not_told_lists_all_blobs_that_it_lacks() {
     let world = world();
     let top = world.chain(&vec![Compression::Gzip; 6]);
@@ -254,6 +298,8 @@ fn a_process_that_was_not_told_lists_all_blobs_that_it_lacks() {
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(MissingBlobs::of(&error).unwrap().digests(), expected);
     }
+    let whole = block_on(same.make_chain_present()).unwrap_err();
+    assert_eq!(MissingBlobs::of(&whole).unwrap().digests(), expected);
     let alone = block_on(same.make_present()).unwrap_err();
     assert_eq!(MissingBlobs::of(&alone).unwrap().digests(), [digest(&top)]);
     // Once told, it can.

@@ -74,6 +74,26 @@ impl ImmutableRef {
         Ok(MissingBlobs::new(missing))
     }
 
+    /// Makes sure that the store has its blob and those of all refs under it, as [`make_present`](Self::make_present) does of one,
+    /// several at a time.
+    ///
+    /// # Errors
+    /// `NotFound` with all [`MissingBlobs`] of which nobody told where they are, before anything is pulled; as
+    /// [`make_present`](Self::make_present).
+    ///
+    /// # Cancel safety
+    /// As [`make_present`](Self::make_present).
+    ///
+    /// Mirrors: BuildKit `cache/remote.go`, `lazyMultiProvider.Unlazy`.
+    pub async fn make_chain_present(&self) -> Result<()> {
+        let missing = self.missing_blobs().await?;
+        if missing.is_empty() {
+            make_all_present(&self.layer_chain()).await
+        } else {
+            Err(missing.into_error(self.id()))
+        }
+    }
+
     /// Makes sure that the store has its blob, if it has one: pulls it whole from its source, once for all who want the
     /// blob now, in whatever process. From then on the blob remembers what it is called, and a ref without a description is
     /// `pulled from` its first image name.
