@@ -216,7 +216,7 @@ fn a_lazy_blob_is_pulled_whole_and_once_for_all_who_read_it() {
     // It is linked, with itself, and remembers what it is called.
     let labels = labels(&world.rig, &layer.descriptor.digest);
     assert_eq!(labels[BLOB_MEDIA_TYPE], layer.descriptor.media_type.as_str());
-    assert_eq!(block_on(variants(world.rig.backends.content.as_ref(), &layer)).unwrap(), [layer.clone()]);
+    assert_eq!(block_on(variants(world.rig.backends.content.as_ref(), &layer)).unwrap(), vec![layer.clone()]);
     // Each ref holds it.
     block_on(world.rig.backends.leases.delete(world.lease.id())).unwrap();
     drop((one, remotes));
