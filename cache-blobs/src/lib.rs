@@ -73,6 +73,6 @@ mod windows;
 
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
-pub use copy::{BlobSource, copy_blob};
+pub use copy::{BlobSource, BusyKey, CopyError, CopyOptions, copy_blob};
 pub use remote_blob::RemoteBlob;
 pub use verify::{Verified, verify_blob};

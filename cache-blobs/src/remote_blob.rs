@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cache_core::cache::LazyBlob;
 use cache_core::ports::{BlobReader, ExportTarget, Fetcher, Provider};
-use cache_core::{Descriptor, Labels, Result};
+use cache_core::{Descriptor, Result};
 
-use crate::copy::{BlobSource, copy_blob};
+use crate::copy::{BlobSource, CopyOptions, copy_blob};
 
 /// Blobs that lazy refs pull when they are needed, from a provider or a fetcher.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ impl Provider for RemoteBlob {
 #[async_trait]
 impl LazyBlob for RemoteBlob {
     async fn copy_to(&self, descriptor: &Descriptor, target: &dyn ExportTarget, key: &str) -> Result<()> {
-        copy_blob(self.source(), target, descriptor, key, Labels::new()).await.map(drop)
+        copy_blob(self.source(), target, descriptor, key, &CopyOptions::default()).await?;
+        Ok(())
     }
 }

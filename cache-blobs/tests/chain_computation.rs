@@ -18,7 +18,7 @@ use cache_blobs::convert::variants;
 use cache_core::annotation::CREATED_AT;
 use cache_core::cache::{ImmutableRef, RefOptions};
 use cache_core::ports::{
-    Access, DiffOptions, Differ, LayerMode, Lease, LeaseManager, LeaseOptions, Manager, Mount, MountedTree, ParentDiff,
+    Access, DiffOptions, Differ, Lease, LeaseManager, LeaseOptions, Manager, Mount, MountedTree, ParentDiff,
     ParentDiffer, Resource,
 };
 use cache_core::{
@@ -284,11 +284,6 @@ fn options_that_one_differ_does_not_support_are_left_to_the_next() {
     let alone = LayerBackends::new(picky.clone());
     let (before, top) = (blobs(&rig), steps(&rig, 1));
     assert_eq!(make(&top, &lease(&rig), &alone, &zstd).unwrap_err().kind(), ErrorKind::Unsupported);
-    // Windows's layers are nothing that these differs write.
-    let options = RefOptions::default().with_layer_type(LayerMode::Windows);
-    let windows =
-        block_on(async { rig.cache.create(None, options).await?.commit().await.map_err(Error::from) }).unwrap();
-    assert_eq!(make(&windows, &lease(&rig), &backends, &gzip()).unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(blobs(&rig), before);
 }
 

@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/climbing_entries.rs"]
+mod climbing_entries;
 #[path = "support/jail.rs"]
 mod jail;
 
@@ -10,32 +12,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cache_blobs::tar::{Header, Kind, Timestamp};
+use climbing_entries::entry;
 use jail::{Jail, RESOLUTIONS};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-fn path() -> impl Strategy<Value = String> {
-    let name = prop_oneof![Just("a"), Just("b"), Just("c"), Just(".."), Just("."), Just("")];
-    (any::<bool>(), vec(name, 1..5))
-        .prop_map(|(rooted, names)| format!("{}{}", if rooted { "/" } else { "" }, names.join("/")))
-}
-
-fn entry() -> impl Strategy<Value = (Header, &'static str)> {
-    (0..9u8, path(), path(), 0..1000i64).prop_map(|(kind, path, target, seconds)| {
-        let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let (header, content) = match kind {
-            0 | 1 => (Header::file(path.trim_end_matches('/'), 0), "content"),
-            2 => (Header::directory(path), ""),
-            3 | 4 => (Header::symlink(path, if target.is_empty() { "." } else { &target }), ""),
-            5 => (Header::hard_link(path, target), ""),
-            6 => (Header::file(format!("{directory}/.wh.{name}"), 0), ""),
-            7 => (Header::file(format!("{directory}/.wh..wh..opq"), 0), ""),
-            _ => (Header::new(Kind::Fifo, path.trim_end_matches('/')), ""),
-        };
-        (header.with_modified(Timestamp::from_seconds(seconds)), content)
-    })
-}
 
 /// Everything in a root: kind and mode, and a link's target, a file's contents and time.
 fn describe(directory: &Path, above: &str, found: &mut BTreeMap<String, String>) {

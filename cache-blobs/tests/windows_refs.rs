@@ -89,7 +89,7 @@ fn layers_of_windows_refs_unpack_to_their_trees_again() {
         for layer in made.layers() {
             let blob = cache_blobs::BlobSource::Provider(&*store.local.content);
             let target = cache_core::ports::Leased::new(other.local.content.clone(), lease.clone());
-            cache_blobs::copy_blob(blob, &target, &layer.descriptor, "layer", Default::default()).await.unwrap();
+            cache_blobs::copy_blob(blob, &target, &layer.descriptor, "layer", &Default::default()).await.unwrap();
             let options = RefOptions::default().with_layer_type(LayerMode::Windows);
             top = Some(other.cache.get_by_blob(&lease, layer, top.as_ref(), options).await.unwrap());
         }

@@ -37,6 +37,8 @@ mod records;
 mod recover;
 mod remove;
 mod reopen;
+mod strays;
+mod unfinished;
 mod usage;
 mod view;
 

@@ -7,6 +7,7 @@
 //!   compressions.
 //! - Backends: [`memory`], and by Cargo feature or system `local` (one directory for any number of processes), `snapshot`
 //!   (overlayfs and native trees) and `mount`.
+//! - [`driver`]: a content store over a place for bytes of your own.
 //! - `conformance` (feature): suites for implementations of the ports.
 //!
 //! ```
@@ -35,6 +36,7 @@ mod compression;
 pub mod conformance;
 mod descriptor;
 mod digest;
+pub mod driver;
 mod error;
 pub mod flight;
 pub mod json;

@@ -156,7 +156,7 @@ fn child_process() {
                 say(held.id());
                 say(done.id());
                 say(kept.id());
-                std::thread::park();
+                futures::future::pending::<()>().await;
                 drop((held, done, kept));
             }
             role => panic!("unknown role {role}"),

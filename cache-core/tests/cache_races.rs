@@ -20,6 +20,13 @@ const MANY: usize = 60;
 /// More polls than anything takes that does not wait for the prune.
 const ALONE: usize = 300;
 
+/// The snapshot of the ref.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Snapshot {
+    Active,
+    Committed,
+}
+
 struct Race<'a> {
     world: &'a World,
     other: CacheManager,
@@ -28,13 +35,19 @@ struct Race<'a> {
 
 /// For each moment: a world with one free ref, a prune that gets so far and stops there while `meanwhile` runs, and then
 /// both to their end.
-fn at_each_moment(meanwhile: impl AsyncFn(&Race<'_>), mut judge: impl AsyncFnMut(&Race<'_>, Pruned)) {
+fn at_each_moment(
+    snapshot: Snapshot,
+    meanwhile: impl AsyncFn(&Race<'_>),
+    mut judge: impl AsyncFnMut(&Race<'_>, Pruned),
+) {
     for polls in 0..MANY {
         block_on(async {
             let world = World::new();
             let (manager, other) = (world.open().await, world.open().await);
             let snap = manager.create(None, RefOptions::default()).await.unwrap().commit().await.unwrap();
-            snap.finalize().await.unwrap();
+            if snapshot == Snapshot::Committed {
+                snap.finalize().await.unwrap();
+            }
             let race = Race { world: &world, other, id: snap.id().to_owned() };
             drop(snap);
             manager.flush().await;
@@ -64,6 +77,7 @@ fn a_ref_that_is_taken_up_during_a_prune_is_whole_or_gone() {
     let (mut whole, mut gone) = (0, 0);
     let taken = RefCell::new(None);
     at_each_moment(
+        Snapshot::Committed,
         async |race| {
             let found = race.other.get(&race.id).await;
             *taken.borrow_mut() = Some(found);
@@ -93,6 +107,7 @@ fn a_ref_that_is_taken_up_during_a_prune_is_whole_or_gone() {
 fn a_ref_that_gets_a_child_during_a_prune_stays_under_it() {
     let mut stayed = 0;
     at_each_moment(
+        Snapshot::Committed,
         async |race| {
             if let Ok(snap) = race.other.get(&race.id).await {
                 // Not noted as a use, so that nothing but the child tells of it.
@@ -114,6 +129,7 @@ fn a_ref_that_gets_a_child_during_a_prune_stays_under_it() {
 fn a_ref_that_was_used_since_the_survey_stays() {
     let mut stayed = 0;
     at_each_moment(
+        Snapshot::Committed,
         async |race| {
             drop(race.other.get(&race.id).await);
             race.other.flush().await;
@@ -125,4 +141,46 @@ fn a_ref_that_was_used_since_the_survey_stays() {
         },
     );
     assert!(stayed > 0, "{stayed}");
+}
+
+#[test]
+fn a_ref_that_is_taken_back_during_a_prune_is_whole_or_gone_and_never_busy() {
+    let (mut whole, mut gone) = (0, 0);
+    let taken = RefCell::new(None);
+    at_each_moment(
+        Snapshot::Active,
+        async |race| {
+            let found = race.other.get_mutable(&race.id).await;
+            *taken.borrow_mut() = Some(found);
+        },
+        async |race, pruned| {
+            let found = taken.borrow_mut().take().unwrap();
+            match found {
+                Ok(mutable) => {
+                    assert_eq!(pruned.refs.len(), 0);
+                    race.world.collect().await;
+                    mutable.mounts().await.unwrap();
+                    whole += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::NotFound);
+                    assert_eq!(pruned.refs.len(), 1);
+                    gone += 1;
+                }
+            }
+        },
+    );
+    assert!(whole > 0 && gone > 0, "{whole} {gone}");
+}
+
+#[test]
+fn a_ref_that_nobody_uses_is_not_in_use_while_another_process_looks() {
+    at_each_moment(
+        Snapshot::Active,
+        async |race| {
+            let refs = race.other.disk_usage(&UsageOptions::default()).await.unwrap();
+            assert!(refs.iter().all(|usage| !usage.in_use));
+        },
+        async |_, pruned| assert_eq!(pruned.refs.len(), 1),
+    );
 }

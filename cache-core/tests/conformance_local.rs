@@ -2,6 +2,8 @@
 #![cfg(all(feature = "local", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod driver_support;
+
 use std::sync::Arc;
 
 use cache_core::ThreadPool;
@@ -13,6 +15,7 @@ use cache_core::conformance::lease::LeaseSubject;
 use cache_core::conformance::lock::LockSubject;
 use cache_core::conformance::metadata::MetadataSubject;
 use cache_core::conformance::{SuiteClock, block_on};
+use cache_core::driver::DriverContent;
 use cache_core::local::{Local, StoreOptions};
 use cache_core::memory::ManualClock;
 use cache_core::ports::{Clock, LeaseManager, LeaseOptions, Leased};
@@ -34,6 +37,22 @@ mod content {
     fn subject() -> ContentSubject {
         let (local, clock, directory) = local();
         ContentSubject::new(local.content, local.leases, clock).keeping(directory)
+    }
+
+    cache_core::content_conformance!(subject);
+}
+
+/// A store of the bytes of a map, of which the local store knows.
+mod content_over_a_driver {
+    use super::*;
+
+    fn subject() -> ContentSubject {
+        let clock = Arc::new(ManualClock::default());
+        let directory = TempDir::new().unwrap();
+        let local = open(&directory, clock.clone());
+        let objects = Arc::new(driver_support::Objects::default());
+        let content = DriverContent::new(objects, local.leases.clone(), local.metadata, clock.clone());
+        ContentSubject::new(Arc::new(content), local.leases, SuiteClock::Manual(clock)).keeping(directory)
     }
 
     cache_core::content_conformance!(subject);

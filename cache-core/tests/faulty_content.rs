@@ -23,6 +23,7 @@ const FAULTS: &[(&str, Fault)] = &[
     ("a_wrong_digest_is_corrupt_and_keeps_the_bytes", Fault::IgnoresDigestOfCommit),
     ("a_wrong_digest_is_corrupt_and_keeps_the_bytes", Fault::ResumeForgetsOffset),
     ("a_digest_other_than_begun_with_is_corrupt", Fault::ForgetsWhatBeginExpected),
+    ("whole_bytes_of_another_blob_are_dropped", Fault::RefusedCommitKeepsBytes),
     ("a_wrong_size_is_corrupt_and_keeps_the_bytes", Fault::ForgetsWhatBeginExpected),
     ("a_wrong_size_is_corrupt_and_keeps_the_bytes", Fault::ResumeForgetsOffset),
     ("the_algorithm_follows_what_is_expected", Fault::KnowsOnlySha256),

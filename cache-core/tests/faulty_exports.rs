@@ -17,6 +17,7 @@ const FAULTS: &[(&str, Fault)] = &[
     ("nothing_is_visible_before_its_commit", Fault::VisibleBeforeCommit),
     ("other_bytes_are_corrupt", Fault::IgnoresDigestOfCommit),
     ("other_bytes_are_corrupt", Fault::ForgetsWhatBeginExpected),
+    ("a_refused_blob_is_not_resumed", Fault::RefusedCommitKeepsBytes),
     ("too_few_bytes_are_corrupt", Fault::ForgetsWhatBeginExpected),
     ("too_many_bytes_are_refused", Fault::ForgetsWhatBeginExpected),
     ("an_aborted_blob_is_not_there", Fault::AbortCommits),
@@ -43,9 +44,9 @@ fn every_check_of_export_targets_can_fail_on_a_leased_store() {
 
 #[test]
 fn every_check_of_export_targets_can_fail_on_a_remote() {
-    // This remote gives every upload a place of its own, so that none can hold a key.
+    // This remote gives every upload a place of its own, so that none can hold a key or keep bytes.
     let faults = FAULTS.iter().copied().map(|(check, fault)| match fault {
-        Fault::DroppedWriterHoldsKey => (check, Fault::TruncatesReads),
+        Fault::DroppedWriterHoldsKey | Fault::RefusedCommitKeepsBytes => (check, Fault::TruncatesReads),
         fault => (check, fault),
     });
     prove(CHECKS, &faults.collect::<Vec<_>>(), remote).unwrap();

@@ -51,6 +51,31 @@ fn child_process() {
     std::thread::park();
 }
 
+/// Another process is another opening: flock(2) knows no processes, only openings of a file.
+#[test]
+fn looking_at_a_lock_refuses_nobody_and_leaves_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (local, others) = (open(directory.path()), [open(directory.path()), open(directory.path())]);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for other in &others {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    block_on(other.locks.holder("name")).unwrap();
+                }
+            });
+        }
+        let refused = (0..2000).filter(|round| {
+            let mode = if round % 2 == 0 { LockMode::Exclusive } else { LockMode::Shared };
+            block_on(local.locks.try_acquire("name", mode)).unwrap().is_none()
+        });
+        let refused = refused.count();
+        over.store(true, Ordering::SeqCst);
+        assert_eq!(refused, 0);
+    });
+    assert_eq!(std::fs::read_dir(directory.path().join("locks")).unwrap().count(), 0);
+}
+
 #[test]
 fn a_lock_of_another_process_is_waited_for_and_given_up() {
     let directory = tempfile::tempdir().unwrap();

@@ -116,7 +116,7 @@ fn a_commit_of_every_algorithm_lies_under_its_digest_read_only() {
 }
 
 #[test]
-fn commit_rejects_a_wrong_digest_or_size_and_keeps_the_bytes() {
+fn commit_rejects_a_wrong_digest_or_size_and_keeps_what_may_be_mended() {
     let directory = directory();
     let store = open(directory.path());
     let lease = lease(&store, LeaseKind::Permanent);
@@ -142,6 +142,17 @@ fn commit_rejects_a_wrong_digest_or_size_and_keeps_the_bytes() {
         let ingest = start(&store, &lease, &key, begun, Start::Resume);
         assert_eq!(ingest.status().offset, 7);
         ingest.abort().expect("it is dropped");
+    }
+    // What is as long as expected and still wrong is of no use to anybody.
+    for (begun, committed) in [
+        (in_full(Some(wrong), Some(7)), None),
+        (in_full(Some(right), Some(7)), Some(digest_of(Algorithm::Sha512, b"other"))),
+    ] {
+        let mut ingest = start(&store, &lease, "full", begun, Start::Fresh);
+        ingest.write(b"content").expect("it is written");
+        assert_kind(ingest.commit(committed, &Labels::new()), ErrorKind::Corrupt);
+        assert_eq!(store.ingests().expect("they are listed"), []);
+        assert_sound(&store);
     }
     let mut ingest = start(&store, &lease, "key", Expected::UNKNOWN, Start::Fresh);
     ingest.write(b"content").expect("it is written");

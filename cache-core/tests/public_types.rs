@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::sync::mpsc;
 
+use cache_core::driver::DriverContent;
 use cache_core::ports::{
     Begun, BlobInfo, Clock, Committed, DiffOptions, Image, IngestStatus, Lease, LeaseOptions, Mount, NoProgress, Phase,
     Pool, PoolExt, SnapshotInfo, TemporaryLease,
@@ -20,7 +21,7 @@ fn everything_public_is_debug_send_and_sync() {
     promises::<(Backends, BlobChain, Compression, CompressionConfig, Descriptor, Digest, Error)>();
     promises::<(Layer, MediaType, Platform, SystemClock, ThreadPool, Timestamp)>();
     promises::<(Begun, BlobInfo, Committed, DiffOptions, Image, IngestStatus, Lease, LeaseOptions)>();
-    promises::<(Mount, NoProgress, Phase, SnapshotInfo, TemporaryLease)>();
+    promises::<(DriverContent, Mount, NoProgress, Phase, SnapshotInfo, TemporaryLease)>();
     promises::<(cache_core::cache::MissingBlobs, cache_core::variants::VariantWalk<'_>)>();
 }
 

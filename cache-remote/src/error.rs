@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use cache_blobs::CopyError;
 use cache_core::{Digest, Error, ErrorKind, MediaType};
 use thiserror::Error as ThisError;
 
@@ -60,6 +61,15 @@ pub enum CacheError {
     /// An input has no link.
     #[error("input {0} has no link")]
     EmptyInput(usize),
+}
+
+impl From<CopyError> for CacheError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Missing(digest) => Self::MissingBlob(digest),
+            failed => Self::Port(failed.into()),
+        }
+    }
 }
 
 impl CacheError {

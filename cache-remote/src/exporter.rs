@@ -3,18 +3,17 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use cache_blobs::remote::RemoteLayer;
+use cache_blobs::{BlobSource, BusyKey, CopyError, CopyOptions, copy_blob};
 use cache_core::ports::{ExportTarget, NoProgress, Phase, Progress};
 use cache_core::{Descriptor, Digest, Error, ErrorKind, MediaType};
 use futures::StreamExt;
 
 use crate::BUILDKIT_READS_BYTES;
 use crate::chains::CacheChains;
-use crate::copy::{PARALLEL_LAYERS, copy_blob, copy_layers, distinct};
+use crate::copy::{PARALLEL_LAYERS, copy_layers, distinct};
 use crate::error::{CacheError, Document};
-use crate::in_memory::InMemory;
 use crate::manifest::{CacheLayout, CacheManifest};
 use crate::marshal::{DescriptorPlace, Marshalled};
 use crate::warning::CacheWarning;
@@ -203,8 +202,10 @@ async fn write_document(
     bytes: Vec<u8>,
 ) -> Result<(), CacheError> {
     let phase = Phase::start(progress, name);
-    let (source, key, running) = (InMemory(bytes.into()), descriptor.digest.to_string(), AtomicBool::new(false));
-    let written = copy_blob(&source, descriptor, &key, target, &phase, &running).await;
-    phase.finish(written.as_ref().err().map(CacheError::kind));
-    written
+    let (bytes, key) = (bytes.into(), descriptor.digest.to_string());
+    let options = CopyOptions::default().with_busy_key(BusyKey::UseAnother).with_phase(&phase);
+    let written = copy_blob(BlobSource::Bytes(&bytes), target, descriptor, &key, &options).await;
+    phase.finish(written.as_ref().err().map(CopyError::kind));
+    written?;
+    Ok(())
 }

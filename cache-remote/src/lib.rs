@@ -72,7 +72,6 @@ mod exporter;
 mod fault;
 mod imported;
 mod importer;
-mod in_memory;
 mod key_storage;
 mod layer_forest;
 mod load;

@@ -17,15 +17,31 @@ use cache_remote::{CacheChains, ExportOptions, ImportOptions, export_to_layout, 
 use pollster::block_on;
 use support::{key, result};
 
-/// A pool that can be waited for.
-#[derive(Debug, Default)]
+/// A pool that can be waited for. It begins a job only when the future that gave it waits, so that every job is a wait, however
+/// fast the machine is.
+#[derive(Default)]
 struct Tracked {
     inner: ThreadPool,
+    held: Mutex<Vec<Job>>,
     running: Arc<(Mutex<usize>, Condvar)>,
 }
 
+impl std::fmt::Debug for Tracked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tracked").finish_non_exhaustive()
+    }
+}
+
 impl Tracked {
+    fn release(&self) {
+        let held = std::mem::take(&mut *self.held.lock().unwrap());
+        for job in held {
+            self.inner.spawn(job).unwrap();
+        }
+    }
+
     fn wait(&self) {
+        self.release();
         let (running, idle) = &*self.running;
         let _idle = idle.wait_while(running.lock().unwrap(), |running| *running > 0).unwrap();
     }
@@ -35,16 +51,17 @@ impl Pool for Tracked {
     fn spawn(&self, job: Job) -> cache_core::Result<()> {
         *self.running.0.lock().unwrap() += 1;
         let running = Arc::clone(&self.running);
-        self.inner.spawn(Box::new(move || {
+        self.held.lock().unwrap().push(Box::new(move || {
             job();
             *running.0.lock().unwrap() -= 1;
             running.1.notify_all();
-        }))
+        }));
+        Ok(())
     }
 }
 
-/// Polls `future` until it was pending `times` times; `None` if it was not ready then.
-fn cut<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
+/// Polls `future`, whose jobs `pool` runs, until it was pending `times` times; `None` if it was not ready then.
+fn cut<T>(pool: &Tracked, future: impl Future<Output = T>, times: usize) -> Option<T> {
     let mut future = pin!(future);
     let mut pending = 0;
     block_on(std::future::poll_fn(|context| match future.as_mut().poll(context) {
@@ -52,9 +69,15 @@ fn cut<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
         Poll::Pending if pending == times => Poll::Ready(None),
         Poll::Pending => {
             pending += 1;
+            pool.release();
             Poll::Pending
         }
     }))
+}
+
+/// Polls `future`, whose jobs `pool` runs, to its end.
+fn whole<T>(pool: &Tracked, future: impl Future<Output = T>) -> T {
+    cut(pool, future, usize::MAX).expect("no future waits so often")
 }
 
 fn files(path: &Path) -> Vec<PathBuf> {
@@ -87,8 +110,8 @@ fn a_dropped_export_leaves_whole_blobs_at_most() {
     loop {
         let dir = tempfile::tempdir().unwrap();
         let pool = Arc::new(Tracked::default());
-        let layout = block_on(OciLayout::create(dir.path(), pool.clone(), LayoutOptions::default())).unwrap();
-        let export = cut(export_to_layout(&chains, &layout, "latest", &ExportOptions::default()), cuts);
+        let layout = whole(&pool, OciLayout::create(dir.path(), pool.clone(), LayoutOptions::default())).unwrap();
+        let export = cut(&pool, export_to_layout(&chains, &layout, "latest", &ExportOptions::default()), cuts);
         pool.wait();
         let files = files(dir.path());
         for file in &files {
@@ -99,7 +122,8 @@ fn a_dropped_export_leaves_whole_blobs_at_most() {
             }
         }
         if files.iter().any(|file| file == Path::new("index.json")) {
-            assert!(block_on(import_from_layout(&layout, "latest", &ImportOptions::default())).unwrap().is_some());
+            let options = ImportOptions::default();
+            assert!(whole(&pool, import_from_layout(&layout, "latest", &options)).unwrap().is_some());
         }
         if let Some(outcome) = export {
             outcome.unwrap();
@@ -114,11 +138,11 @@ fn a_dropped_export_leaves_whole_blobs_at_most() {
 fn a_dropped_import_can_be_repeated() {
     let dir = tempfile::tempdir().unwrap();
     let pool = Arc::new(Tracked::default());
-    let layout = block_on(OciLayout::create(dir.path(), pool.clone(), LayoutOptions::default())).unwrap();
-    block_on(export_to_layout(&sample(), &layout, "latest", &ExportOptions::default())).unwrap();
+    let layout = whole(&pool, OciLayout::create(dir.path(), pool.clone(), LayoutOptions::default())).unwrap();
+    whole(&pool, export_to_layout(&sample(), &layout, "latest", &ExportOptions::default())).unwrap();
     let before = files(dir.path());
     let mut cuts = 0;
-    while cut(import_from_layout(&layout, "latest", &ImportOptions::default()), cuts).is_none() {
+    while cut(&pool, import_from_layout(&layout, "latest", &ImportOptions::default()), cuts).is_none() {
         pool.wait();
         assert_eq!(files(dir.path()), before);
         cuts += 1;

@@ -274,16 +274,10 @@ fn from_liar(says: u64, gives: &'static str) -> CacheChains {
 #[test]
 fn wrong_truncated_and_overlong_blobs_are_corrupt_and_nothing_names_them() {
     // "honest" has six bytes.
-    for (says, gives, kind) in [
-        (6, "hostil", ErrorKind::Corrupt),
-        (6, "hon", ErrorKind::Corrupt),
-        (6, "honest and more", ErrorKind::LimitExceeded),
-        (7, "honest!", ErrorKind::Corrupt),
-        (5, "hones", ErrorKind::Corrupt),
-    ] {
+    for (says, gives) in [(6, "hostil"), (6, "hon"), (6, "honest and more"), (7, "honest!"), (5, "hones")] {
         let target = Recording::new();
         let error = export(&from_liar(says, gives), target.clone(), &ExportOptions::default()).unwrap_err();
-        assert_eq!(error.kind(), kind, "{gives}");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{gives}");
         // The blob at most was begun; the config was not.
         assert!(target.digests().iter().all(|digest| *digest == Digest::of("honest")), "{gives}");
     }

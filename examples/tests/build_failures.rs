@@ -26,6 +26,35 @@ fn a_step_that_fails_ends_the_build_and_leaves_a_sound_store() {
     assert_prunes_to_nothing(&store);
 }
 
+/// How the phases of the steps ended, from JSON lines on standard error.
+fn endings(stderr: &[u8]) -> Vec<(String, Option<String>)> {
+    let lines = std::str::from_utf8(stderr).unwrap().lines();
+    let events = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let ended = events.filter(|event| event["event"] == "finished");
+    let ending = |event: serde_json::Value| {
+        (event["id"].as_str().unwrap().to_owned(), event["error"].as_str().map(str::to_owned))
+    };
+    ended.map(ending).filter(|(id, _)| STEPS.iter().any(|(key, _)| id.contains(key))).collect()
+}
+
+#[test]
+fn the_progress_of_a_step_that_fails_ends_with_the_kind_of_the_failure() {
+    let work = tempdir().unwrap();
+    let store = work.path().join("store");
+    let failed = Build::new(&store, &STEPS).command().output().unwrap();
+    let ended = endings(&failed.stderr);
+    assert_eq!(ended.iter().map(|(_, error)| error.as_deref()).collect::<Vec<_>>(), [None, Some("invalid")]);
+    assert!(ended[1].0.contains("two"));
+
+    // The directory where steps see their tree cannot be made.
+    std::fs::remove_dir(store.join("mounts/root")).unwrap();
+    std::fs::write(store.join("mounts/root"), "no directory").unwrap();
+    let failed = Build::new(&store, &[("three", "echo > three")]).command().output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let kinds: Vec<_> = endings(&failed.stderr).into_iter().map(|(_, error)| error).collect();
+    assert_eq!(kinds, [Some("already exists".to_owned())]);
+}
+
 #[test]
 fn what_was_done_before_a_failure_is_not_done_again() {
     let work = tempdir().unwrap();

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use cache_blobs::{BlobSource, BusyKey, CopyOptions, copy_blob};
 use cache_core::ports::{
     ContentStore, ExportTarget, ImageStore, Ingester, Lease, Leased, Manager, NoProgress, Phase, Progress, Provider,
 };
 use cache_core::{Descriptor, Digest, Labels, annotation};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::compose::ComposedImage;
-use crate::copy::Destination;
+use crate::compose::{ComposedImage, Document};
 use crate::error::{Error, Result};
 use crate::naming::name_image;
 
@@ -91,16 +90,15 @@ impl ImageExporter {
         provider: &dyn Provider,
         names: &[String],
     ) -> Result<ExportedImage> {
-        let destination = Destination { target: self.target.as_ref(), manager: self.manager.as_deref() };
-        self.phase("exporting layers", |phase| copy_layers(destination, image, provider, phase)).await?;
+        self.phase("exporting layers", |phase| self.copy_layers(image, provider, phase)).await?;
 
         let config = &image.config;
-        let put = destination.put(&config.descriptor, &config.bytes, Labels::new());
-        self.phase(format!("exporting config {}", config.descriptor.digest), |_| put).await?;
+        let put = |phase| self.put(config, Labels::new(), phase);
+        self.phase(format!("exporting config {}", config.descriptor.digest), put).await?;
 
         let manifest = &image.manifest;
-        let put = destination.put(&manifest.descriptor, &manifest.bytes, reference_labels(image));
-        self.phase(format!("exporting manifest {}", manifest.descriptor.digest), |_| put).await?;
+        let put = |phase| self.put(manifest, reference_labels(image), phase);
+        self.phase(format!("exporting manifest {}", manifest.descriptor.digest), put).await?;
 
         let mut named = Vec::new();
         if let Some(images) = &self.images {
@@ -127,25 +125,46 @@ impl ImageExporter {
         }
         outcome.map_err(Error::Port)
     }
-}
 
-/// Copies each layer once, some at a time.
-async fn copy_layers(
-    destination: Destination<'_>,
-    image: &ComposedImage,
-    provider: &dyn Provider,
-    phase: Arc<Phase>,
-) -> cache_core::Result<()> {
-    let mut seen = BTreeSet::new();
-    let layers = image.layers.iter().filter(|layer| seen.insert(layer.descriptor.digest));
-    let done = AtomicU64::new(0);
-    let (phase, done) = (&phase, &done);
-    let copies = layers.map(|layer| async move {
-        let labels = Labels::from([(annotation::UNCOMPRESSED.to_owned(), layer.diff_id.to_string())]);
-        let advance = |bytes: u64| phase.advance(done.fetch_add(bytes, Ordering::Relaxed) + bytes);
-        destination.copy(provider, &layer.descriptor, labels, advance).await
-    });
-    futures::stream::iter(copies).buffer_unordered(PARALLEL_COPIES).try_collect::<()>().await
+    /// Copies each layer once, some at a time.
+    async fn copy_layers(
+        &self,
+        image: &ComposedImage,
+        provider: &dyn Provider,
+        phase: Arc<Phase>,
+    ) -> cache_core::Result<()> {
+        let mut seen = BTreeSet::new();
+        let layers = image.layers.iter().filter(|layer| seen.insert(layer.descriptor.digest));
+        let phase = &phase;
+        let copies = layers.map(|layer| async move {
+            let labels = Labels::from([(annotation::UNCOMPRESSED.to_owned(), layer.diff_id.to_string())]);
+            self.copy(BlobSource::Provider(provider), &layer.descriptor, labels, phase).await
+        });
+        futures::stream::iter(copies).buffer_unordered(PARALLEL_COPIES).try_collect::<()>().await
+    }
+
+    /// Writes a document.
+    async fn put(&self, document: &Document, labels: Labels, phase: Arc<Phase>) -> cache_core::Result<()> {
+        self.copy(BlobSource::Bytes(&document.bytes), &document.descriptor, labels, &phase).await
+    }
+
+    /// Brings one blob to the target, where it has `labels` then. Mirrors: BuildKit, whose ingests of an image are named by the
+    /// digest.
+    async fn copy(
+        &self,
+        source: BlobSource<'_>,
+        descriptor: &Descriptor,
+        labels: Labels,
+        phase: &Phase,
+    ) -> cache_core::Result<()> {
+        let mut options =
+            CopyOptions::default().with_labels(labels).with_phase(phase).with_busy_key(BusyKey::UseAnother);
+        if let Some(manager) = self.manager.as_deref() {
+            options = options.with_manager(manager);
+        }
+        copy_blob(source, self.target.as_ref(), descriptor, &descriptor.digest.to_string(), &options).await?;
+        Ok(())
+    }
 }
 
 /// The labels by which a manifest keeps what it needs from being collected. Mirrors: BuildKit

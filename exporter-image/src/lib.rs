@@ -32,7 +32,6 @@ pub mod output;
 pub mod source;
 
 mod compose;
-mod copy;
 mod error;
 mod image;
 mod image_name;

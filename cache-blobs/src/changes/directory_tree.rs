@@ -52,20 +52,31 @@ impl DirectoryTree {
     }
 }
 
+impl From<DirectoryTree> for OwnedFd {
+    fn from(tree: DirectoryTree) -> Self {
+        tree.root
+    }
+}
+
 impl Tree for DirectoryTree {
     fn root(&self) -> Result<Arc<dyn Directory>, Error> {
         let fd = self.root.try_clone().map_err(|error| Error::io(Operation::Open, b"", error))?;
-        Ok(Arc::new(OpenDirectory { fd, path: Vec::new() }))
+        Ok(Arc::new(OpenDirectory::root(fd)))
     }
 }
 
 #[derive(Debug)]
-struct OpenDirectory {
+pub(super) struct OpenDirectory {
     fd: OwnedFd,
     path: Vec<u8>,
 }
 
 impl OpenDirectory {
+    /// The topmost directory of a tree.
+    pub(super) fn root(fd: OwnedFd) -> Self {
+        Self { fd, path: Vec::new() }
+    }
+
     fn failed(&self, operation: Operation, name: &[u8], error: impl Into<io::Error>) -> Error {
         Error::io(operation, &join(&self.path, name), error)
     }

@@ -23,6 +23,8 @@ mod double_walk;
 mod error;
 #[cfg(target_os = "linux")]
 mod file_content;
+#[cfg(target_os = "linux")]
+mod lower_tree;
 mod memory_content;
 mod memory_tree;
 mod metadata;
@@ -30,17 +32,21 @@ mod overlay;
 mod overlay_upper;
 mod same;
 mod tree;
+mod upper_tree;
 
 pub use change::{Change, ChangeKind};
 #[cfg(target_os = "linux")]
 pub use directory_tree::DirectoryTree;
 pub use double_walk::{DoubleWalk, double_walk};
 pub use error::{Error, Operation, OverlayFeature};
+#[cfg(target_os = "linux")]
+pub use lower_tree::LowerTree;
 pub use memory_tree::MemoryTree;
 pub use metadata::{FileKind, Identity, Metadata};
 pub use overlay::Overlay;
 pub use overlay_upper::{OverlayUpper, overlay_upper};
 pub use tree::{Directory, Tree, TreeEntry, lookup};
+pub use upper_tree::UpperTree;
 
 pub(crate) use overlay::is_overlay_xattr;
 pub(crate) use same::CAPABILITY;

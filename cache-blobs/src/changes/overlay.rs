@@ -92,17 +92,23 @@ pub(crate) fn is_overlay_xattr(key: &[u8]) -> bool {
 
 /// A directory as it is in one layer.
 #[derive(Debug, Clone)]
-struct Part {
-    directory: Arc<dyn Directory>,
-    xattr_whiteouts: bool,
+pub(super) struct Part {
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) xattr_whiteouts: bool,
 }
 
 impl Part {
-    fn new(directory: Arc<dyn Directory>) -> Self {
+    pub(super) fn new(directory: Arc<dyn Directory>) -> Self {
         Self { directory, xattr_whiteouts: false }
     }
 
-    fn hides(&self, name: &[u8], metadata: &Metadata) -> Result<bool, Error> {
+    /// The directory, which is found under `path`, as overlayfs shows it where nothing lies below.
+    pub(super) fn alone(self, path: Vec<u8>) -> Arc<dyn Directory> {
+        Arc::new(Merged { path, parts: vec![self] })
+    }
+
+    /// Whether `name`, which is `metadata` here, is a whiteout.
+    pub(super) fn hides(&self, name: &[u8], metadata: &Metadata) -> Result<bool, Error> {
         let by_xattr = self.xattr_whiteouts && metadata.kind == FileKind::File && metadata.size == 0;
         if by_xattr && overlay_xattrs(&*self.directory, name)?.iter().any(|(key, _)| key == b"whiteout") {
             return Ok(true);
@@ -130,6 +136,9 @@ impl Merged {
     }
 
     fn owner(&self, name: &[u8]) -> Result<&Part, Error> {
+        if let [only] = self.parts.as_slice() {
+            return Ok(only);
+        }
         match self.find(name)? {
             Some((index, _)) => Ok(&self.parts[index]),
             None => Err(Error::Changed { path: join(&self.path, name) }),
@@ -139,29 +148,25 @@ impl Merged {
 
 impl Directory for Merged {
     fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
-        if let [only] = self.parts.as_slice() {
-            let mut names = only.directory.names()?;
-            let mut hidden = Vec::new();
-            for name in &names {
-                let metadata = only.directory.metadata(name)?;
-                hidden.push(metadata.map_or(Ok(true), |metadata| only.hides(name, &metadata))?);
-            }
-            let mut hidden = hidden.into_iter();
-            names.retain(|_| !hidden.next().unwrap_or(true));
-            return Ok(names);
-        }
-        let mut seen: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        Ok(self.entries()?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn entries(&self) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        // A name is what the topmost part says; a whiteout there hides those below.
+        let mut seen: BTreeMap<Vec<u8>, Option<Metadata>> = BTreeMap::new();
         for part in &self.parts {
             for name in part.directory.names()? {
                 let Entry::Vacant(place) = seen.entry(name) else {
                     continue;
                 };
-                let metadata = part.directory.metadata(place.key())?;
-                let hidden = metadata.map_or(Ok(true), |metadata| part.hides(place.key(), &metadata))?;
-                place.insert(!hidden);
+                let shown = match part.directory.metadata(place.key())? {
+                    Some(metadata) if !part.hides(place.key(), &metadata)? => Some(metadata),
+                    _ => None,
+                };
+                place.insert(shown);
             }
         }
-        Ok(seen.into_iter().filter(|(_, shown)| *shown).map(|(name, _)| name).collect())
+        Ok(seen.into_iter().filter_map(|(name, metadata)| Some((name, metadata?))).collect())
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
@@ -172,10 +177,13 @@ impl Directory for Merged {
         let path = join(&self.path, name);
         let mut parts = Vec::new();
         for part in &self.parts {
-            match part.directory.metadata(name)? {
-                None => continue,
-                Some(metadata) if metadata.is_directory() => {}
-                Some(_) => break,
+            // One part alone needs no look: whoever opens the directory has seen that it is one.
+            if self.parts.len() > 1 {
+                match part.directory.metadata(name)? {
+                    None => continue,
+                    Some(metadata) if metadata.is_directory() => {}
+                    Some(_) => break,
+                }
             }
             let opacity = opacity(&*part.directory, name, &path)?;
             let directory = part.directory.directory(name)?;

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::overlay::{Opacity, opacity, refuse_metacopy};
+use super::overlay::{Opacity, Part, opacity, refuse_metacopy};
 use super::same::is_same;
 use super::tree::{join, sorted_entries};
-use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Overlay, Tree, TreeEntry};
+use super::upper_tree::shown;
+use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Tree, TreeEntry};
 
 /// Finds what changed by looking at the upper directory only; the result equals that of
 /// [`double_walk`](super::double_walk()) on the mounted overlay, but costs no look at what did not change.
@@ -23,13 +24,7 @@ use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Overlay,
 /// When a root cannot be opened. The iterator gives [`Error::Unsupported`] for renamed directories and metadata-only
 /// copies; fall back to the double walk of a mounted overlay then.
 pub fn overlay_upper(base: &dyn Tree, upper: &Arc<dyn Tree>) -> Result<OverlayUpper, Error> {
-    let view = Overlay::new(vec![Arc::clone(upper)]).root()?;
-    let level = Level {
-        path: Vec::new(),
-        entries: sorted_entries(&upper.root()?)?.into_iter(),
-        view,
-        base: Some(base.root()?),
-    };
+    let level = Level::new(Vec::new(), Part::new(upper.root()?), Some(base.root()?))?;
     Ok(OverlayUpper { levels: vec![level], nested: None, failed: false })
 }
 
@@ -47,10 +42,20 @@ struct Level {
     path: Vec<u8>,
     /// As the upper directory has them, whiteouts included.
     entries: IntoIter<TreeEntry>,
-    /// The same directory without whiteouts.
+    /// The same directory.
+    part: Part,
+    /// The same without overlay's own attributes.
     view: Arc<dyn Directory>,
     /// What lies below, where that is a directory.
     base: Option<Arc<dyn Directory>>,
+}
+
+impl Level {
+    fn new(path: Vec<u8>, part: Part, base: Option<Arc<dyn Directory>>) -> Result<Self, Error> {
+        let entries = sorted_entries(&part.directory)?.into_iter();
+        let view = shown(Arc::clone(&part.directory));
+        Ok(Self { path, entries, part, view, base })
+    }
 }
 
 impl OverlayUpper {
@@ -70,7 +75,7 @@ impl OverlayUpper {
             };
             let path = join(&level.path, &entry.name);
             let below = level.base.as_ref().map(|base| base.metadata(&entry.name)).transpose()?.flatten();
-            if entry.metadata.is_whiteout() {
+            if level.part.hides(&entry.name, &entry.metadata)? {
                 match below {
                     Some(_) => return Ok(Some(Change::deleted(path))),
                     None => continue,
@@ -96,7 +101,7 @@ impl OverlayUpper {
                 Some(_) => Some(ChangeKind::Modify),
             };
             if let Some(opacity) = opacity {
-                self.descend(opacity, path.clone(), &entry, &shown, lower.as_ref())?;
+                self.descend(opacity, path.clone(), &entry, lower.as_ref())?;
             }
             if let Some(kind) = kind {
                 return Ok(Some(Change::present(kind, path, shown)));
@@ -109,16 +114,15 @@ impl OverlayUpper {
         opacity: Opacity,
         path: Vec<u8>,
         entry: &TreeEntry,
-        shown: &TreeEntry,
         lower: Option<&TreeEntry>,
     ) -> Result<(), Error> {
-        let view = shown.open()?;
+        let part = Part { directory: entry.open()?, xattr_whiteouts: opacity == Opacity::XattrWhiteouts };
         let base = lower.filter(|lower| lower.metadata.is_directory()).map(TreeEntry::open).transpose()?;
         if opacity == Opacity::Opaque && lower.is_some() {
+            let view = part.alone(path.clone());
             self.nested = Some(DoubleWalk::of(path, base.as_ref(), Some(&view))?);
         } else {
-            let entries = sorted_entries(&entry.open()?)?.into_iter();
-            self.levels.push(Level { path, entries, view, base });
+            self.levels.push(Level::new(path, part, base)?);
         }
         Ok(())
     }

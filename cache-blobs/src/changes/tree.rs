@@ -26,6 +26,22 @@ pub trait Directory: Debug + Send + Sync {
     /// [`Error::Io`].
     fn names(&self) -> Result<Vec<Vec<u8>>, Error>;
 
+    /// The same with what each name stands for, names ascending by bytes. Names that vanish meanwhile are left out.
+    ///
+    /// # Errors
+    /// Those of [`names`](Self::names) and [`metadata`](Self::metadata).
+    fn entries(&self) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        let mut names = self.names()?;
+        names.sort_unstable();
+        let mut entries = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(metadata) = self.metadata(&name)? {
+                entries.push((name, metadata));
+            }
+        }
+        Ok(entries)
+    }
+
     /// What a name stands for, if there is such a name.
     ///
     /// # Errors
@@ -141,15 +157,8 @@ pub fn lookup(tree: &dyn Tree, path: &[u8]) -> Result<Option<TreeEntry>, Error> 
 
 /// The entries of a directory, names ascending by bytes. Names that vanish meanwhile are left out.
 pub(super) fn sorted_entries(directory: &Arc<dyn Directory>) -> Result<Vec<TreeEntry>, Error> {
-    let mut names = directory.names()?;
-    names.sort_unstable();
-    let mut entries = Vec::with_capacity(names.len());
-    for name in names {
-        if let Some(metadata) = directory.metadata(&name)? {
-            entries.push(TreeEntry { directory: Arc::clone(directory), name, metadata });
-        }
-    }
-    Ok(entries)
+    let entry = |(name, metadata)| TreeEntry { directory: Arc::clone(directory), name, metadata };
+    Ok(directory.entries()?.into_iter().map(entry).collect())
 }
 
 /// `parent/name`, without a leading slash below the root.

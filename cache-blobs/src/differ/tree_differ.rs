@@ -1,5 +1,6 @@
 //! The differ that reads trees and packs what changed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,9 @@ use cache_core::{Compression, Error, ErrorKind, Layer, Result};
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::changes::{self, DirectoryTree, MemoryTree, Operation, Overlay, Tree, double_walk, overlay_upper};
+use crate::changes::{
+    self, DirectoryTree, LowerTree, MemoryTree, Operation, Overlay, Tree, UpperTree, double_walk, overlay_upper,
+};
 use crate::codec::Codecs;
 use crate::differ::upperdir::{Upperdir, upperdir};
 use crate::failure::{layer_failure, tree_failure};
@@ -136,21 +139,17 @@ impl TreeDiffer {
     async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<Packed<LayerReport>, Failure> {
         let (key, options) = (call.key.to_owned(), call.layer_options());
         self.pack(call, move |out| {
-            let open =
-                |path: &std::path::PathBuf| DirectoryTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
-            let lowers = upperdir.lowers.iter().map(open).collect::<Result<Vec<_>, _>>();
-            let trees = lowers.and_then(|lowers| Ok((Overlay::new(lowers), open(&upperdir.upper)?)));
-            let (base, upper) = trees.map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
-            // What the upperdir shows is its view, so parents of changes are looked up there.
-            let view = Overlay::new(vec![Arc::clone(&upper)]);
-            let changes = match upperdir.lowers.is_empty() {
-                true => Box::new(double_walk(None, &view).map_err(|error| Failure::Trees(tree_failure(&key, error)))?)
-                    as Box<dyn Iterator<Item = _>>,
-                false => {
-                    Box::new(overlay_upper(&base, &upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?)
-                }
-            };
-            written(&key, write_layer(changes, &view, out, options))
+            let failed = |error| Failure::Trees(tree_failure(&key, error));
+            let upper: Arc<dyn Tree> = Arc::new(DirectoryTree::open(&upperdir.upper).map_err(failed)?);
+            if upperdir.lowers.is_empty() {
+                let view = Overlay::new(vec![upper]);
+                let changes = double_walk(None, &view).map_err(failed)?;
+                return written(&key, write_layer(changes, &view, out, options));
+            }
+            let open = |path: &PathBuf| LowerTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
+            let lowers = upperdir.lowers.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            let changes = overlay_upper(&Overlay::new(lowers), &upper).map_err(failed)?;
+            written(&key, write_layer(changes, &UpperTree::new(upper), out, options))
         })
         .await
     }

@@ -16,6 +16,7 @@
 
 mod archive;
 mod builder;
+mod descent;
 mod error;
 mod options;
 mod report;

@@ -6,11 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use super::archive::Archive;
+use super::descent::Descent;
 use super::whiteout::whiteout;
 use super::{Error, LayerOptions, LayerReport, XattrPolicy};
-use crate::changes::{
-    self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr, lookup,
-};
+use crate::changes::{self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr};
 use crate::tar::{Header, Kind, Timestamp};
 
 /// Writes all `changes` of `upper` as one layer, and tells what it left out. `out` is not flushed.
@@ -40,6 +39,8 @@ pub struct LayerWriter<'a, W> {
     archive: Archive<W>,
     options: LayerOptions,
     report: LayerReport,
+    /// The way to the last directory that was looked up.
+    descent: Descent,
     /// Directories that the archive already has.
     directories: HashSet<Vec<u8>>,
     /// The first name written of each file with several.
@@ -56,6 +57,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
             archive: Archive::new(out, options.mode),
             options,
             report: LayerReport::default(),
+            descent: Descent::default(),
             directories: HashSet::new(),
             written: HashMap::new(),
             waiting: HashMap::new(),
@@ -135,7 +137,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
             slashes.rev().take_while(|slash| !self.directories.contains(&path[..*slash])).collect();
         for slash in missing.into_iter().rev() {
             let parent = &path[..slash];
-            let entry = lookup(self.upper, parent)?.filter(|entry| entry.metadata.is_directory());
+            let entry = self.descent.entry(self.upper, parent)?.filter(|entry| entry.metadata.is_directory());
             let entry = entry.ok_or_else(|| changes::Error::Changed { path: parent.to_vec() })?;
             let header = self.header(Kind::Directory, parent, &entry)?;
             self.archive.append_header(&header)?;

@@ -1,6 +1,8 @@
 //! Backends that count what is under way, and an executor that stops where it is told.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
+pub(crate) mod work;
+
 use std::fs;
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -10,6 +12,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use cache_blobs::LayerApplier;
@@ -67,42 +70,26 @@ pub(crate) fn run_polls<F: Future>(polls: usize, future: F) -> Option<F::Output>
     None
 }
 
-/// A pool that knows how many of its jobs run.
+/// A pool with a thread for every job, so that no job is no thread.
 #[derive(Debug, Default)]
-pub(crate) struct CountedPool {
-    inner: ThreadPool,
-    running: Arc<(Mutex<usize>, Condvar)>,
+pub(crate) struct JobThreads {
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// One job, until it has ended and everything that it had is dropped.
-struct Running(Arc<(Mutex<usize>, Condvar)>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let (running, changed) = &*self.0;
-        *running.lock().unwrap() -= 1;
-        changed.notify_all();
-    }
-}
-
-impl Pool for CountedPool {
+impl Pool for JobThreads {
     fn spawn(&self, job: Job) -> Result<()> {
-        *self.running.0.lock().unwrap() += 1;
-        let counted = Running(Arc::clone(&self.running));
-        self.inner.spawn(Box::new(move || {
-            job();
-            drop(counted);
-        }))
+        // Locked before the job runs: what it spawns comes later, and before it ends.
+        let mut threads = self.threads.lock().unwrap();
+        threads.push(std::thread::Builder::new().name("test-job".to_owned()).spawn(job).unwrap());
+        Ok(())
     }
 }
 
-impl CountedPool {
-    /// Waits until no job runs. Jobs that are started by jobs count before those end.
+impl JobThreads {
+    /// Waits until no job runs, jobs that are started by jobs included.
     pub(crate) fn wait_until_idle(&self) {
-        let (running, changed) = &*self.running;
-        let mut count = running.lock().unwrap();
-        while *count > 0 {
-            count = changed.wait(count).unwrap();
+        while let Some(thread) = { self.threads.lock().unwrap().pop() } {
+            thread.join().unwrap();
         }
     }
 }
@@ -156,7 +143,7 @@ pub(crate) struct Rig {
     pub(crate) layers: LayerBackends,
     pub(crate) codecs: Codecs,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) pool: Arc<CountedPool>,
+    pub(crate) pool: Arc<JobThreads>,
     trees: Arc<AtomicUsize>,
     directory: TempDir,
 }
@@ -168,10 +155,17 @@ pub(crate) struct Visible {
     pub(crate) ingests: Vec<String>,
     pub(crate) leases: Vec<String>,
     pub(crate) snapshots: Vec<String>,
-    pub(crate) mounts: String,
+    /// The kernel's lines about mounts in or of the rig's directory.
+    pub(crate) mounts: Vec<String>,
     pub(crate) trees: usize,
     pub(crate) blob_files: Vec<PathBuf>,
     pub(crate) ingest_files: Vec<PathBuf>,
+}
+
+fn mounts_of(directory: &Path) -> Vec<String> {
+    let directory = directory.to_str().unwrap();
+    let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    all.lines().filter(|line| line.contains(directory)).map(str::to_owned).collect()
 }
 
 /// The snapshotters that work here.
@@ -187,7 +181,7 @@ pub(crate) fn rigs() -> Vec<Rig> {
 impl Rig {
     pub(crate) fn new(snapshotter: &str) -> Result<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let pool = Arc::<CountedPool>::default();
+        let pool = Arc::<JobThreads>::default();
         let shared: Arc<dyn Pool> = pool.clone();
         // Sleeps are no jobs of the operation: they have a pool of their own.
         let clock = Arc::new(SystemClock::new(Arc::new(ThreadPool::new())));
@@ -255,7 +249,7 @@ impl Rig {
                 ingests: sorted(ingests.into_iter().map(|ingest| ingest.key)),
                 leases: sorted(leases.into_iter().map(|lease| lease.id)),
                 snapshots: sorted(snapshots.into_iter().map(|snapshot| snapshot.key)),
-                mounts: fs::read_to_string("/proc/self/mountinfo").unwrap(),
+                mounts: mounts_of(self.directory.path()),
                 trees: self.trees.load(Ordering::SeqCst),
                 blob_files: files(&store.join("blobs/sha256")),
                 ingest_files: files(&store.join("ingest")),

@@ -1,11 +1,15 @@
 //! Giving a ref its blob.
 
+use std::sync::{Arc, Weak};
+
+use crate::cache::core::{Core, lease_of};
 use crate::cache::immutable::ImmutableRef;
 use crate::cache::record::{Record, StoredLayer};
+use crate::cache::records::Records;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Layer, child_chain_id};
-use crate::ports::{ContentStore, Lease, Resource};
+use crate::ports::{ContentStore, Lease, LeaseManager, Resource};
 
 /// The digests that identify a chain of layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ impl ImmutableRef {
     /// if `lease` is dead; the backends' own failures.
     ///
     /// # Cancel safety
-    /// A dropped call gave the layer or not.
+    /// A dropped call gave the layer or not. Once it has begun to, the manager's next operation goes on with it.
     ///
     /// Mirrors: BuildKit `cache/blobs.go`, `setBlob` and `computeChainMetadata`; unlike that, a layer is never addressed
     /// without its parent.
@@ -70,13 +74,50 @@ impl ImmutableRef {
             parent.refresh().await?;
         }
         let ids = ChainIds::over(entry.parent(), layer)?;
-        let own = core.lease(entry.id()).await?;
-        let resource = [Resource::Content(layer.descriptor.digest)];
-        core.backends.leases.attach(&own, &resource).await?;
-        entry.update(|record| set_first(record, layer, ids)).await?;
-        let first = self.layer().unwrap_or_else(|| layer.clone());
-        if first.descriptor.digest != layer.descriptor.digest {
-            core.backends.leases.detach(&own, &resource).await?;
+        let giving = Giving {
+            records: core.records.clone(),
+            leases: Arc::clone(&core.backends.leases),
+            core: Arc::downgrade(core),
+            id: entry.id().to_owned(),
+            layer: layer.clone(),
+            ids,
+        };
+        core.complete(entry.in_use(), giving.run()).await
+    }
+}
+
+/// The two steps by which a record gets its blob: its lease holds the blob, then the record names it. The other order could
+/// lose the blob; between the two there is a blob that no record names.
+struct Giving {
+    records: Records,
+    leases: Arc<dyn LeaseManager>,
+    core: Weak<Core>,
+    id: String,
+    layer: Layer,
+    ids: ChainIds,
+}
+
+impl Giving {
+    /// The layer that the record has then.
+    async fn run(self) -> Result<Layer> {
+        let given = self.give().await;
+        if let (Err(_), Some(core)) = (&given, self.core.upgrade()) {
+            core.deferred.unsettle(&self.id);
+        }
+        given
+    }
+
+    async fn give(&self) -> Result<Layer> {
+        let own = lease_of(self.leases.as_ref(), &self.id).await?;
+        let resource = [Resource::Content(self.layer.descriptor.digest)];
+        self.leases.attach(&own, &resource).await?;
+        let loaded = self.records.update(&self.id, |record| set_first(record, &self.layer, self.ids)).await?;
+        let first = loaded.record.layer().unwrap_or_else(|| self.layer.clone());
+        if let Some(entry) = self.core.upgrade().and_then(|core| core.live(&self.id)) {
+            entry.learn(loaded);
+        }
+        if first.descriptor.digest != self.layer.descriptor.digest {
+            self.leases.detach(&own, &resource).await?;
         }
         Ok(first)
     }

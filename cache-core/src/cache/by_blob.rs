@@ -128,7 +128,8 @@ async fn find_or_make(core: Arc<Core>, wanted: Wanted) -> Result<ImmutableRef> {
         Resource::Content(wanted.layer.descriptor.digest),
         Resource::Snapshot { snapshotter: core.backends.snapshotter.name().to_owned(), key: snapshot.clone() },
     ];
-    core.backends.leases.attach(birth.lease(), &resources).await?;
+    let lease = birth.lease().clone();
+    birth.complete(async move { lease.manager().attach(&lease, &resources).await }).await?;
     // Held from here on; so it is still there when the record points to it.
     match check_blob(core.backends.content.as_ref(), &wanted.layer).await {
         Err(error) if error.kind() == ErrorKind::NotFound && wanted.source.is_some() => {}

@@ -9,10 +9,11 @@ use crate::cache::entry::Entry;
 use crate::cache::immutable::ImmutableRef;
 use crate::cache::record::Phase;
 use crate::cache::records::{Loaded, Records};
+use crate::cache::unfinished::Unfinished;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flight::Group;
-use crate::ports::{Lease, LockGuard, LockMode};
+use crate::ports::{Lease, LeaseManager, LockGuard, LockMode};
 
 /// Work on one record that all who want it share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,7 @@ pub(super) struct Core {
     /// New refs by their blob-chain id.
     pub(super) by_blob: Group<Digest, Result<ImmutableRef>>,
     pub(super) deferred: Deferred,
+    pub(super) unfinished: Unfinished,
     entries: Mutex<HashMap<String, Weak<Entry>>>,
 }
 
@@ -48,6 +50,12 @@ pub(super) fn writer_lock(id: &str) -> String {
     format!("ref/{id}/writer")
 }
 
+/// The lease of the record `id`.
+pub(super) async fn lease_of(leases: &dyn LeaseManager, id: &str) -> Result<Lease> {
+    let lease = leases.get(id).await?;
+    lease.ok_or_else(|| Error::new(ErrorKind::NotFound, "get lease of ref", id))
+}
+
 impl Core {
     pub(super) fn new(backends: Backends) -> Self {
         Self {
@@ -56,6 +64,7 @@ impl Core {
             tasks: Group::new(),
             by_blob: Group::new(),
             deferred: Deferred::default(),
+            unfinished: Unfinished::default(),
             entries: Mutex::default(),
         }
     }
@@ -70,7 +79,7 @@ impl Core {
         self.entries().get(id).is_some_and(|entry| entry.strong_count() > 0)
     }
 
-    fn live(&self, id: &str) -> Option<Arc<Entry>> {
+    pub(super) fn live(&self, id: &str) -> Option<Arc<Entry>> {
         self.entries().get(id).and_then(Weak::upgrade)
     }
 
@@ -78,7 +87,7 @@ impl Core {
     pub(super) fn admit(
         self: &Arc<Self>,
         loaded: Loaded,
-        in_use: Box<dyn LockGuard>,
+        in_use: Arc<dyn LockGuard>,
         parent: Option<ImmutableRef>,
     ) -> Arc<Entry> {
         let entry = Arc::new(Entry::new(Arc::clone(self), loaded, in_use, parent));
@@ -103,7 +112,7 @@ impl Core {
 
     /// The immutable record `id` with its parents, which are all held from now on.
     pub(super) async fn open(self: &Arc<Self>, id: &str) -> Result<ImmutableRef> {
-        let mut missing: Vec<(Loaded, Box<dyn LockGuard>)> = Vec::new();
+        let mut missing: Vec<(Loaded, Arc<dyn LockGuard>)> = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(id.to_owned());
         let mut top = None;
@@ -121,7 +130,7 @@ impl Core {
                 return Err(self.refuse_mutable(&id).await?);
             }
             next = loaded.record.lineage.parent().map(str::to_owned);
-            missing.push((loaded, in_use));
+            missing.push((loaded, in_use.into()));
         }
         for (loaded, in_use) in missing.into_iter().rev() {
             top = Some(ImmutableRef::new(self.admit(loaded, in_use, top))?);
@@ -131,15 +140,14 @@ impl Core {
 
     /// Why a mutable record cannot be had as an immutable one.
     async fn refuse_mutable(&self, id: &str) -> Result<Error> {
-        let free = self.backends.locks.try_acquire(&writer_lock(id), LockMode::Shared).await?;
-        let kind = if free.is_some() { ErrorKind::Invalid } else { ErrorKind::Busy };
+        let writer = self.backends.locks.holder(&writer_lock(id)).await?;
+        let kind = if writer.is_none() { ErrorKind::Invalid } else { ErrorKind::Busy };
         Ok(Error::new(kind, "get mutable ref as an immutable one", id))
     }
 
     /// The lease of the record `id`.
     pub(super) async fn lease(&self, id: &str) -> Result<Lease> {
-        let lease = self.backends.leases.get(id).await?;
-        lease.ok_or_else(|| Error::new(ErrorKind::NotFound, "get lease of ref", id))
+        lease_of(self.backends.leases.as_ref(), id).await
     }
 
     /// Refuses a lease that has ended.

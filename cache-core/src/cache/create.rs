@@ -40,7 +40,9 @@ impl CacheManager {
         let below = parent.map(ImmutableRef::snapshot_key);
         let snapshotter = &self.core.backends.snapshotter;
         let active = active_key(birth.id());
-        match snapshotter.prepare(birth.lease(), &active, below.as_deref(), Labels::new()).await? {
+        let (snapshotter, lease, key) = (Arc::clone(snapshotter), birth.lease().clone(), active.clone());
+        let prepare = async move { snapshotter.prepare(&lease, &key, below.as_deref(), Labels::new()).await };
+        match birth.complete(prepare).await? {
             Prepared::Mounts(_) => {}
             Prepared::AlreadyCommitted => {
                 return Err(Error::new(ErrorKind::AlreadyExists, "prepare snapshot that nobody asked for", active));
@@ -68,21 +70,24 @@ pub(super) struct Birth {
     core: Arc<Core>,
     id: String,
     lease: Lease,
-    in_use: Option<Box<dyn LockGuard>>,
+    in_use: Arc<dyn LockGuard>,
+    /// It is stored, and the entry has it all.
+    finished: bool,
 }
 
 impl Birth {
     pub(super) async fn begin(core: &Arc<Core>) -> Result<Self> {
         let id = id::fresh();
-        let in_use = core.backends.locks.acquire(&use_lock(&id), LockMode::Shared).await?;
+        let in_use: Arc<dyn LockGuard> = core.backends.locks.acquire(&use_lock(&id), LockMode::Shared).await?.into();
         let labels = Labels::from([(LEASE_LABEL.to_owned(), id.clone())]);
         // Not flat: it keeps the variants that the labels of its blob name.
         let options = LeaseOptions::new(LeaseKind::Permanent).with_id(&id).with_labels(labels);
         // A creation that is dropped may have made the lease already.
         let discard = Discard { core, id: Some(&id) };
-        let lease = core.backends.leases.create(options).await?;
+        let leases = Arc::clone(&core.backends.leases);
+        let lease = core.complete(Arc::clone(&in_use), async move { leases.create(options).await }).await?;
         discard.disarm();
-        Ok(Self { core: Arc::clone(core), id, lease, in_use: Some(in_use) })
+        Ok(Self { core: Arc::clone(core), id, lease, in_use, finished: false })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -91,6 +96,15 @@ impl Birth {
 
     pub(super) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// The outcome of `call`, which makes something for the record. It goes on when it is dropped, so that what is discarded
+    /// does not come into being afterwards.
+    pub(super) async fn complete<T>(&self, call: impl Future<Output = T> + Send + 'static) -> T
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        self.core.complete(Arc::clone(&self.in_use), call).await
     }
 
     /// The record with what `options` say; the snapshot is, or will be, committed as `snapshot`.
@@ -126,9 +140,10 @@ impl Birth {
 
     /// Stores the record. All that it names must be held by the lease.
     pub(super) async fn finish(mut self, record: Record, parent: Option<&ImmutableRef>) -> Result<Arc<Entry>> {
-        let loaded = self.core.records.create(record).await?;
-        let in_use = self.in_use.take().expect("only finish takes the lock, and it takes self");
-        let entry = self.core.admit(loaded, in_use, parent.cloned());
+        let records = self.core.records.clone();
+        let loaded = self.complete(async move { records.create(record).await }).await?;
+        self.finished = true;
+        let entry = self.core.admit(loaded, Arc::clone(&self.in_use), parent.cloned());
         entry.give_out();
         Ok(entry)
     }
@@ -136,7 +151,7 @@ impl Birth {
 
 impl Drop for Birth {
     fn drop(&mut self) {
-        if self.in_use.is_some() {
+        if !self.finished {
             self.core.deferred.discard(&self.id, &self.id);
         }
     }

@@ -1,6 +1,6 @@
 //! What dropped handles leave to be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,8 @@ struct Notes {
     used: BTreeMap<String, Uses>,
     /// The writer that gave a record up, by the record's id.
     discarded: BTreeMap<String, String>,
+    /// Records whose lease may hold a blob that they do not name.
+    unsettled: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +47,19 @@ impl Deferred {
     pub(super) fn discard(&self, id: &str, writer: &str) {
         self.notes().discarded.insert(id.to_owned(), writer.to_owned());
     }
+
+    /// The lease of the record `id` may hold a blob that the record does not name.
+    pub(super) fn unsettle(&self, id: &str) {
+        self.notes().unsettled.insert(id.to_owned());
+    }
 }
 
 impl Core {
     /// Does what dropped handles left. What fails is logged: it concerns no caller, and recovery or pruning does it later.
     pub(super) async fn settle(&self) {
+        // Looked at first: what is discarded may have left a call, which is ended then.
         let discarded = self.deferred.notes().discarded.clone();
+        self.unfinished.finish().await;
         for (id, writer) in discarded {
             match self.discard(&id, &writer).await {
                 Ok(Discarded::NotYet) => continue,
@@ -59,9 +68,26 @@ impl Core {
             }
             self.deferred.notes().discarded.remove(&id);
         }
+        self.settle_leases().await;
         let used = mem::take(&mut self.deferred.notes().used);
         if let Err(error) = self.note_uses(&used).await {
             tracing::warn!(%error, "the last use of refs could not be noted");
+        }
+    }
+
+    async fn settle_leases(&self) {
+        let unsettled = self.deferred.notes().unsettled.clone();
+        for id in unsettled {
+            let settled = match self.alone(&id).await {
+                // Whoever uses it may be about to give it the same blob.
+                Ok(None) => continue,
+                Ok(Some(alone)) => alone.release_strays().await.map(drop),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = settled {
+                tracing::warn!(id, %error, "a blob that was not given to a ref could not be let go of");
+            }
+            self.deferred.notes().unsettled.remove(&id);
         }
     }
 

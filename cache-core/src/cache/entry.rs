@@ -23,14 +23,14 @@ pub(super) struct Entry {
     source: Mutex<Option<Arc<dyn LazyBlob>>>,
     /// A caller got a handle, not only a child.
     given_out: AtomicBool,
-    _in_use: Box<dyn LockGuard>,
+    in_use: Arc<dyn LockGuard>,
 }
 
 impl Entry {
     pub(super) fn new(
         core: Arc<Core>,
         loaded: Loaded,
-        in_use: Box<dyn LockGuard>,
+        in_use: Arc<dyn LockGuard>,
         parent: Option<ImmutableRef>,
     ) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Entry {
             view: Mutex::new(None),
             source: Mutex::new(None),
             given_out: AtomicBool::new(false),
-            _in_use: in_use,
+            in_use,
         }
     }
 
@@ -55,6 +55,11 @@ impl Entry {
 
     pub(super) fn parent(&self) -> Option<&ImmutableRef> {
         self.parent.as_ref()
+    }
+
+    /// What keeps the record from being removed, for calls that may outlive the entry.
+    pub(super) fn in_use(&self) -> Arc<dyn LockGuard> {
+        Arc::clone(&self.in_use)
     }
 
     pub(super) fn give_out(&self) {
@@ -74,7 +79,8 @@ impl Entry {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learn(&self, news: Loaded) {
+    /// Takes what was just read or written, unless something newer is known.
+    pub(super) fn learn(&self, news: Loaded) {
         let mut loaded = self.loaded();
         if news.age > loaded.age {
             *loaded = news;

@@ -52,7 +52,8 @@ impl CacheManager {
         Ok(found)
     }
 
-    /// Does what dropped handles left: notes their last use, and removes what was discarded. Every other operation of the
+    /// Does what dropped handles and dropped calls left: ends what was begun, removes what was discarded, and notes the last
+    /// use of refs. Every other operation of the
     /// manager begins with the same; call it before a process ends.
     ///
     /// # Cancel safety

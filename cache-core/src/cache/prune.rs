@@ -118,8 +118,11 @@ impl CacheManager {
     /// Mirrors: BuildKit `cache/manager.go`, `Prune`.
     pub async fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
         self.core.settle().await;
-        let mut pass =
-            Pass::new(self.core.survey(&options.image_blobs).await?, options, self.core.backends.clock.now());
+        let mut survey = self.core.survey(&options.image_blobs).await?;
+        if options.action == PruneAction::Remove && self.core.release_strays(&survey).await? {
+            survey = self.core.survey(&options.image_blobs).await?;
+        }
+        let mut pass = Pass::new(survey, options, self.core.backends.clock.now());
         let mut pruned = Pruned::default();
         while let Some(mut candidate) = pass.next() {
             if options.action == PruneAction::Remove && !self.core.remove_unchanged(&candidate).await? {

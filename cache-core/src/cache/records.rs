@@ -114,6 +114,18 @@ impl Records {
         Err(Error::new(ErrorKind::Busy, "change ref", id))
     }
 
+    /// Writes the record as it is, and gives what it says: changes of what was read before are refused from now on.
+    pub(super) async fn fence(&self, id: &str) -> Result<Loaded> {
+        for _ in 0..MAX_ATTEMPTS {
+            let loaded = self.require(id).await?;
+            let put = put(&loaded.record, Precondition::Revision(loaded.age.revision))?;
+            if self.store.apply(vec![put]).await? == BatchOutcome::Applied {
+                return Ok(Loaded { age: Age { changed: true, ..loaded.age }, ..loaded });
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "change ref", id))
+    }
+
     /// Changes many records in one batch; records that are gone are left out. Whether it was done: another writer may have
     /// changed one of them first.
     pub(super) async fn try_update_all<F>(&self, ids: impl IntoIterator<Item = &str>, change: F) -> Result<bool>

@@ -36,6 +36,10 @@ impl Core {
 }
 
 impl Alone<'_> {
+    pub(super) fn core(&self) -> &Core {
+        self.core
+    }
+
     /// What is stored now.
     pub(super) async fn record(&self) -> Result<Option<Record>> {
         Ok(self.core.records.load(self.id).await?.map(|loaded| loaded.record))

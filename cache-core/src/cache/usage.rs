@@ -147,7 +147,8 @@ impl Core {
     }
 
     async fn is_in_use(&self, id: &str) -> Result<bool> {
-        Ok(self.is_live(id) || self.backends.locks.try_acquire(&use_lock(id), LockMode::Exclusive).await?.is_none())
+        // Held alone, it is being removed, recovered or taken back: no handle of it lives.
+        Ok(self.is_live(id) || self.backends.locks.holder(&use_lock(id)).await? == Some(LockMode::Shared))
     }
 }
 

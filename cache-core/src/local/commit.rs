@@ -19,15 +19,20 @@ impl Ingest {
     /// Makes the bytes a blob, durably, with `labels`.
     ///
     /// # Errors
-    /// `Corrupt` if digest or size are not the expected ones, `Invalid` if the writer was ended or the lease is dead; the bytes
-    /// stay for [`Start::Resume`](crate::ports::Start::Resume) then, as they do when the disk is full.
+    /// `Corrupt` if digest or size are not the expected ones; the bytes are dropped then if they are as many as expected.
+    /// `Invalid` if the writer was ended or the lease is dead; the bytes stay for
+    /// [`Start::Resume`](crate::ports::Start::Resume) then, as they do when the disk is full.
     pub fn commit(self, expected: Option<Digest>, labels: &Labels) -> Result<Committed> {
         validate_labels(labels)?;
         self.usable("commit ingest")?;
         let digest = match self.verify(expected) {
             Ok(digest) => digest,
             Err(error) => {
-                self.keep()?;
+                if error.kind() == ErrorKind::Corrupt && self.status.is_full() {
+                    self.abort()?;
+                } else {
+                    self.keep()?;
+                }
                 return Err(error);
             }
         };

@@ -27,6 +27,11 @@ impl Layout {
         self.root.join("writer.lock")
     }
 
+    /// Held alone by whoever looks how a named lock is held.
+    pub(super) fn look_lock(&self) -> PathBuf {
+        self.root.join("look.lock")
+    }
+
     pub(super) fn reserve(&self) -> PathBuf {
         self.root.join("reserve")
     }

@@ -47,7 +47,8 @@ impl Locks for LocalLocks {
         let file = self.engine.run_on_lock(name, move |store, call| {
             let mut wait = FIRST_WAIT;
             loop {
-                if let Some(lock) = store.try_lock(&owned_name, mode)? {
+                // Refused by who only looks, it waits as for any holder.
+                if let Some(lock) = store.try_lock_once(&owned_name, mode)? {
                     return Ok(lock);
                 }
                 if !call.pause(wait) {
@@ -68,5 +69,15 @@ impl Locks for LocalLocks {
         });
         let file = file.await?;
         Ok(file.map(|file| Box::new(Guard { _file: file, _task: task }) as Box<dyn LockGuard>))
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<LockMode>> {
+        let owned_name = name.to_owned();
+        self.engine
+            .run_on_lock(name, move |store, call| {
+                call.wait_for_abandoned();
+                store.lock_holder(&owned_name)
+            })
+            .await
     }
 }

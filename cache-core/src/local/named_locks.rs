@@ -1,6 +1,10 @@
 //! Locks by name: one file per name that is held.
+//!
+//! flock(2) cannot tell how a lock is held; one has to try it, and is a holder meanwhile. Who does that only to look holds
+//! `look.lock` for so long. Whoever is refused by a named lock takes `look.lock` too and tries once more: nobody looks then, so
+//! that the second answer is about holders. It is held for a few system calls, and only by who looks or was refused.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +25,18 @@ pub struct NamedLock {
 }
 
 impl LockGuard for NamedLock {}
+
+/// While it lives, nobody else holds a named lock only to look.
+#[derive(Debug)]
+struct Look {
+    file: File,
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        flock::unlock(&self.file);
+    }
+}
 
 impl Store {
     /// Waits for the lock `name`.
@@ -48,6 +64,15 @@ impl Store {
     /// # Errors
     /// As [`lock`](Self::lock).
     pub fn try_lock(&self, name: &str, mode: LockMode) -> Result<Option<NamedLock>> {
+        if let Some(lock) = self.try_lock_once(name, mode)? {
+            return Ok(Some(lock));
+        }
+        let _nobody_looks = self.look()?;
+        self.try_lock_once(name, mode)
+    }
+
+    /// As [`try_lock`](Self::try_lock), but also refused by who only looks.
+    pub(super) fn try_lock_once(&self, name: &str, mode: LockMode) -> Result<Option<NamedLock>> {
         let path = self.lock_path(name)?;
         let operation = match mode {
             LockMode::Shared => FlockOperation::NonBlockingLockShared,
@@ -62,6 +87,42 @@ impl Store {
                 return Ok(Some(NamedLock { file, path, mode }));
             }
         }
+    }
+
+    /// How somebody holds the lock `name`.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_holder(&self, name: &str) -> Result<Option<LockMode>> {
+        let path = self.lock_path(name)?;
+        let _looking = self.look()?;
+        loop {
+            let file = match OpenOptions::new().read(true).write(true).open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::io("open lock file", path.display(), error)),
+            };
+            if !flock::try_lock(&file, FlockOperation::NonBlockingLockShared, &path)? {
+                if is_at(&file, &path)? {
+                    return Ok(Some(LockMode::Exclusive));
+                }
+                continue;
+            }
+            // Its drop removes the file if the last holder could not, because of us.
+            let tried = NamedLock { file, path: path.clone(), mode: LockMode::Shared };
+            let is_free = flock::try_lock(&tried.file, FlockOperation::NonBlockingLockExclusive, &path)?;
+            if is_at(&tried.file, &path)? {
+                return Ok((!is_free).then_some(LockMode::Shared));
+            }
+        }
+    }
+
+    /// Waits until nobody else looks.
+    fn look(&self) -> Result<Look> {
+        let path = self.layout.look_lock();
+        let file = flock::open(&path)?;
+        flock::lock(&file, FlockOperation::LockExclusive, &path)?;
+        Ok(Look { file })
     }
 
     fn lock_path(&self, name: &str) -> Result<PathBuf> {

@@ -1,11 +1,8 @@
 //! The memory content store's committed blobs.
 
-use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
@@ -15,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{LabelChange, apply_label_changes};
 use crate::memory::leases::MemoryLeases;
 use crate::memory::state::Shared;
-use crate::ports::{BlobInfo, BlobReader, ByteStream, Manager, Provider};
+use crate::ports::{BlobInfo, BlobReader, Manager, Provider};
 
 /// A content store in memory. An ingest that is dropped keeps its bytes.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ impl MemoryContent {
 impl Provider for MemoryContent {
     async fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>> {
         let state = self.shared.lock();
-        Ok(state.blobs.get(&descriptor.digest).map(|blob| MemoryReader::boxed(blob.bytes.clone())))
+        Ok(state.blobs.get(&descriptor.digest).map(|blob| Box::new(blob.bytes.clone()) as Box<dyn BlobReader>))
     }
 }
 
@@ -59,33 +56,5 @@ impl Manager for MemoryContent {
     fn list(&self) -> BoxStream<'_, Result<BlobInfo>> {
         let infos: Vec<_> = self.shared.lock().blobs.values().map(|blob| Ok(blob.info.clone())).collect();
         stream::iter(infos).boxed()
-    }
-}
-
-/// An open blob: its bytes, which outlive the blob's collection.
-#[derive(Debug)]
-pub(crate) struct MemoryReader(Bytes);
-
-impl MemoryReader {
-    pub(crate) fn boxed(bytes: Bytes) -> Box<dyn BlobReader> {
-        Box::new(Self(bytes))
-    }
-}
-
-#[async_trait]
-impl BlobReader for MemoryReader {
-    fn size(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    async fn read(&self, range: Range<u64>) -> Result<ByteStream> {
-        let clamp = |position: u64| usize::try_from(position).map_or(self.0.len(), |at| at.min(self.0.len()));
-        let (start, end) = (clamp(range.start), clamp(range.end));
-        let bytes = self.0.slice(start..end.max(start));
-        Ok(stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed())
-    }
-
-    fn local_file(&self) -> Option<PathBuf> {
-        None
     }
 }

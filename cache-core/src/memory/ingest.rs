@@ -156,7 +156,16 @@ impl Ingest for MemoryIngest {
         let mut state = self.shared.lock();
         state.lease(OPERATION, &self.lease)?;
         let ingest = state.ingests.get_mut(&self.key).ok_or_else(|| self.invalid(OPERATION))?;
-        let digest = verify(ingest, expected)?;
+        let digest = match verify(ingest, expected) {
+            Ok(digest) => digest,
+            Err(error) => {
+                if ingest.status.is_full() {
+                    state.forget(&self.key);
+                    self.hold = Hold::Gone;
+                }
+                return Err(error);
+            }
+        };
         let bytes = Bytes::from(std::mem::take(&mut ingest.bytes));
         let committed = match state.blobs.get_mut(&digest) {
             Some(blob) => {

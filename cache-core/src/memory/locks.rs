@@ -44,6 +44,15 @@ impl Holders {
         }
     }
 
+    /// How they hold it.
+    fn mode(self) -> Option<LockMode> {
+        match self {
+            Self::Nobody => None,
+            Self::Shared(_) => Some(LockMode::Shared),
+            Self::Exclusive => Some(LockMode::Exclusive),
+        }
+    }
+
     /// The holders without one of them.
     fn without(self) -> Self {
         match self {
@@ -122,11 +131,16 @@ enum Otherwise {
     GiveUp,
 }
 
+fn refuse_empty(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::new(ErrorKind::Invalid, "acquire lock", "the empty name"));
+    }
+    Ok(())
+}
+
 impl MemoryLocks {
     fn attempt(&self, name: &str, mode: LockMode, otherwise: Otherwise) -> Result<Attempt> {
-        if name.is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, "acquire lock", "the empty name"));
-        }
+        refuse_empty(name)?;
         let mut table = self.table.lock();
         let lock = table.entry(name.to_owned()).or_default();
         lock.waiting.retain(|(_, sender)| !sender.is_canceled());
@@ -161,5 +175,10 @@ impl Locks for MemoryLocks {
             Attempt::Held(guard) => Ok(Some(Box::new(guard))),
             Attempt::Queued(_) | Attempt::Refused => Ok(None),
         }
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<LockMode>> {
+        refuse_empty(name)?;
+        Ok(self.table.lock().get(name).and_then(|lock| lock.holders.mode()))
     }
 }

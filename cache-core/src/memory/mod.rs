@@ -38,7 +38,6 @@ pub use clock::ManualClock;
 pub use collector::MemoryCollector;
 pub use content::MemoryContent;
 #[cfg(all(feature = "conformance", target_os = "linux"))]
-pub(crate) use content::MemoryReader;
 pub use images::MemoryImages;
 pub use leases::MemoryLeases;
 pub use locks::MemoryLocks;

@@ -10,7 +10,6 @@ use crate::descriptor::Descriptor;
 use crate::digest::{Algorithm, Digest, DigestHasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::Labels;
-use crate::memory::content::MemoryReader;
 use crate::ports::{
     Begun, BlobInfo, BlobReader, Clock, Committed, Expected, ExportTarget, Fetcher, Ingest, IngestStatus, Resolver,
 };
@@ -63,7 +62,7 @@ impl ExportTarget for MemoryRemote {
 #[async_trait]
 impl Fetcher for MemoryRemote {
     async fn fetch(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>> {
-        Ok(self.lock().blobs.get(&descriptor.digest).map(|(_, bytes)| MemoryReader::boxed(bytes.clone())))
+        Ok(self.lock().blobs.get(&descriptor.digest).map(|(_, bytes)| Box::new(bytes.clone()) as Box<dyn BlobReader>))
     }
 }
 

@@ -30,7 +30,7 @@ pub trait Provider: Send + Sync + Debug + 'static {
     async fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn BlobReader>>>;
 }
 
-/// An open blob. It stays readable until it is dropped, also when the blob is collected meanwhile.
+/// An open blob. It stays readable until it is dropped, also when the blob is collected meanwhile. [`Bytes`] are one.
 #[async_trait]
 pub trait BlobReader: Send + Sync + Debug + 'static {
     /// Its length in bytes.
@@ -99,6 +99,14 @@ pub struct IngestStatus {
     pub updated_at: Timestamp,
 }
 
+impl IngestStatus {
+    /// Whether as many bytes are there as were expected, or more, so that no further byte can make them another blob. Never,
+    /// where no size is expected.
+    pub fn is_full(&self) -> bool {
+        self.expected.size.is_some_and(|size| self.offset >= size)
+    }
+}
+
 /// Takes blobs into a store that collects what nobody holds. Mirrors: containerd `core/content.Ingester`, `IngestManager`.
 #[async_trait]
 pub trait Ingester: Send + Sync + Debug + 'static {
@@ -151,7 +159,8 @@ pub trait Ingest: Send + Sync + Debug + 'static {
     async fn keep(self: Box<Self>) -> Result<()>;
 
     /// Makes the bytes a blob, durably, with `labels`. Where `expected` or the digest or size of [`Ingester::begin`] names
-    /// another blob, nothing is committed and the bytes stay for [`Start::Resume`].
+    /// another blob, nothing is committed. What is [full](IngestStatus::is_full) and still wrong is dropped then, since every
+    /// copy that went on from it would fail again; what is not full, or expects no size, stays for [`Start::Resume`].
     ///
     /// A blob that was there already keeps its labels; those of `labels` that it lacks are added.
     ///
@@ -159,7 +168,7 @@ pub trait Ingest: Send + Sync + Debug + 'static {
     /// `Corrupt` if digest or size are not the expected ones; `Invalid` if the writer was ended or the lease is dead.
     ///
     /// # Cancel safety
-    /// A dropped call either committed or left the ingest as it was.
+    /// A dropped call committed, refused, or left the ingest as it was.
     async fn commit(self: Box<Self>, expected: Option<Digest>, labels: Labels) -> Result<Committed>;
 
     /// Drops the bytes.

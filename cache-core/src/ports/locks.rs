@@ -35,4 +35,11 @@ pub trait Locks: Send + Sync + Debug + 'static {
     /// # Errors
     /// As [`acquire`](Self::acquire).
     async fn try_acquire(&self, name: &str, mode: LockMode) -> Result<Option<Box<dyn LockGuard>>>;
+
+    /// How somebody holds the lock `name` now, in whatever process; `None` if nobody does. It only looks: because of it no
+    /// [`try_acquire`](Self::try_acquire) is refused and no other look sees a holder.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    async fn holder(&self, name: &str) -> Result<Option<LockMode>>;
 }

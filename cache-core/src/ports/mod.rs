@@ -8,6 +8,7 @@ mod content;
 mod diff;
 mod fetch;
 mod image;
+mod in_memory;
 mod lease;
 mod locks;
 mod metadata;

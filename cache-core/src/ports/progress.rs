@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::ErrorKind;
 
@@ -58,6 +59,7 @@ impl Progress for NoProgress {
 pub struct Phase {
     progress: Arc<dyn Progress>,
     id: Option<String>,
+    current: AtomicU64,
 }
 
 impl Phase {
@@ -65,11 +67,21 @@ impl Phase {
     pub fn start(progress: &Arc<dyn Progress>, id: impl Into<String>) -> Self {
         let id = id.into();
         progress.event(ProgressEvent::Started { id: id.clone(), total: None });
-        Self { progress: Arc::clone(progress), id: Some(id) }
+        Self { progress: Arc::clone(progress), id: Some(id), current: AtomicU64::new(0) }
+    }
+
+    /// Tells that `bytes` more are dealt with: what several tasks do of one phase is added up.
+    pub fn advance_by(&self, bytes: u64) {
+        self.tell_bytes(self.current.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes));
     }
 
     /// Tells that `current` bytes are dealt with.
     pub fn advance(&self, current: u64) {
+        self.current.store(current, Ordering::Relaxed);
+        self.tell_bytes(current);
+    }
+
+    fn tell_bytes(&self, current: u64) {
         if let Some(id) = &self.id {
             self.progress.event(ProgressEvent::Advanced { id: id.clone(), current });
         }

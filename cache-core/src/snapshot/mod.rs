@@ -57,5 +57,7 @@ pub use overlayfs::OverlayfsOptions;
 pub use rows::{NewSnapshot, SnapshotRow, SnapshotRows};
 pub use scratch::ScratchTree;
 pub use snapshotter::DirectorySnapshotter;
+#[cfg(feature = "local")]
 pub(crate) use tree_removal::remove_tree;
+#[cfg(feature = "local")]
 pub(crate) use usage::of_tree;

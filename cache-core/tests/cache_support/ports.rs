@@ -123,6 +123,11 @@ impl Locks for TestLocks {
         self.1.step("try lock").await?;
         self.0.try_acquire(name, mode).await
     }
+
+    async fn holder(&self, name: &str) -> Result<Option<LockMode>> {
+        self.1.step("look at lock").await?;
+        self.0.holder(name).await
+    }
 }
 
 #[derive(Debug)]

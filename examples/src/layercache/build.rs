@@ -241,6 +241,12 @@ impl Running<'_> {
     async fn run_step(&self, step: &Step, parent: Option<&ImmutableRef>) -> Result<ImmutableRef, Failure> {
         let id = step.description();
         let phase = cache_core::ports::Phase::start(&self.progress, id.clone());
+        let made = self.make_step(step, id, parent).await;
+        phase.finish(made.as_ref().err().map(Failure::kind));
+        made
+    }
+
+    async fn make_step(&self, step: &Step, id: String, parent: Option<&ImmutableRef>) -> Result<ImmutableRef, Failure> {
         let options = RefOptions::default().with_description(id);
         let mutable = self.store.cache.create(parent, options).await?;
         let mounts = mutable.mounts().await?;
@@ -249,7 +255,6 @@ impl Running<'_> {
         step::run(&step.key, &step.command, &mounts, &at, &origin)?;
         let made = mutable.commit().await.map_err(|error| Failure::from(error.error().clone()))?;
         made.finalize().await?;
-        phase.finish(None);
         Ok(made)
     }
 

@@ -4,13 +4,15 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use cache_core::ErrorKind;
+
 /// Why the tool ends without success.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The arguments are wrong: exit code 2.
     Usage(String),
     /// The work failed: exit code 1.
-    Work { what: String, source: Option<Box<dyn Error + Send + Sync>> },
+    Work { what: String, kind: ErrorKind, source: Option<Box<dyn Error + Send + Sync>> },
     /// The work was done and found damage, which is printed already: exit code 1.
     Found,
 }
@@ -21,7 +23,7 @@ impl Failure {
     }
 
     pub(crate) fn work(what: impl Into<String>) -> Self {
-        Self::Work { what: what.into(), source: None }
+        Self::Work { what: what.into(), kind: ErrorKind::Invalid, source: None }
     }
 
     /// An argument that a library refused.
@@ -34,7 +36,17 @@ impl Failure {
 
     /// `source` happened while the tool did `what`.
     pub(crate) fn while_doing(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Work { what: what.into(), source: Some(source.into()) }
+        let source = source.into();
+        Self::Work { what: what.into(), kind: kind_of(source.as_ref()), source: Some(source) }
+    }
+
+    /// What can be done about it. A command that fails is `Invalid`: it has to be changed.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Usage(_) => ErrorKind::Invalid,
+            Self::Work { kind, .. } => *kind,
+            Self::Found => ErrorKind::Corrupt,
+        }
     }
 
     /// The failure and its causes in one line.
@@ -57,7 +69,7 @@ impl Failure {
                 eprintln!("error: {what}");
                 ExitCode::from(2)
             }
-            Self::Work { what, source } => {
+            Self::Work { what, source, .. } => {
                 eprintln!("error: {what}");
                 let mut cause = source.as_deref().map(|source| source as &dyn Error);
                 while let Some(error) = cause {
@@ -92,8 +104,23 @@ impl Error for Failure {
 impl From<cache_core::Error> for Failure {
     fn from(error: cache_core::Error) -> Self {
         let what = error.to_string();
-        Self::Work { what, source: causes(&error) }
+        Self::Work { what, kind: error.kind(), source: causes(&error) }
     }
+}
+
+/// The kind that the first error of the chain has that says one.
+fn kind_of(error: &(dyn Error + 'static)) -> ErrorKind {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<cache_core::Error>() {
+            return error.kind();
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return cache_core::Error::io("do", "", error.kind().into()).kind();
+        }
+        next = error.source();
+    }
+    ErrorKind::Invalid
 }
 
 /// The causes of `error` without itself.

@@ -19,7 +19,6 @@ use crate::conformance::tree::{Archive, Change};
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::media_type::MediaType;
-use crate::memory::MemoryReader;
 use crate::ports::{Applied, Applier, ApplyOptions, ApplySource, ContentStore, LeaseManager, Mount, MountKind};
 
 /// An applier and a place for what it unpacks.
@@ -73,7 +72,7 @@ impl ApplySubject {
         descriptor: &Descriptor,
         options: &ApplyOptions,
     ) -> Result<Applied> {
-        let source = ApplySource::Reader(MemoryReader::boxed(blob.clone()));
+        let source = ApplySource::Reader(Box::new(blob.clone()));
         self.applier.apply(descriptor, source, &[bind(root)], options).await
     }
 }

@@ -109,7 +109,8 @@ pub async fn existing_content_keeps_its_labels_and_gains_those_it_lacks(subject:
     require_equal(&found.created_at, &info.created_at, "a second commit does not create the blob again")
 }
 
-/// Another digest than the bytes have is `Corrupt`; nothing is visible, and the bytes are there to resume.
+/// Another digest than the bytes have is `Corrupt`; nothing is visible. Where no size is expected, others might follow, and
+/// the bytes are there to resume.
 /// Mirrors: case `CommitErrorState`.
 pub async fn a_wrong_digest_is_corrupt_and_keeps_the_bytes(subject: ContentSubject) -> Outcome {
     let lease = subject.lease().await?;
@@ -142,6 +143,27 @@ pub async fn a_digest_other_than_begun_with_is_corrupt(subject: ContentSubject) 
         require_equal(&store.info(&Digest::of(&bytes)).await?, &None, "a refused commit makes nothing visible")?;
     }
     Ok(())
+}
+
+/// As many bytes as were expected that are another blob are `Corrupt` and dropped: nothing that follows can mend them.
+pub async fn whole_bytes_of_another_blob_are_dropped(subject: ContentSubject) -> Outcome {
+    let lease = subject.lease().await?;
+    let store = &subject.store;
+    let (bytes, wanted) = (sample(1, 100), sample(2, 100));
+    let (actual, other) = (Some(Digest::of(&bytes)), Some(Digest::of(&wanted)));
+    for (begun, committed) in [(other, None), (other, other), (other, actual), (actual, other), (None, other)] {
+        let expected = Expected { digest: begun, size: Some(100) };
+        let mut ingest = started(store.begin(&lease, "key", expected, Start::Fresh).await)?;
+        ingest.write(bytes.clone()).await?;
+        require_kind(ingest.commit(committed, Labels::new()).await, ErrorKind::Corrupt, "other bytes are refused")?;
+        require_equal(&store.ingests().await?, &Vec::new(), "bytes that nothing can mend are dropped")?;
+    }
+    let expected = Expected { digest: other, size: Some(100) };
+    let mut again = started(store.begin(&lease, "key", expected, Start::Resume).await)?;
+    require_equal(&again.offset(), &0, "nothing of a refused blob is resumed")?;
+    again.write(wanted.clone()).await?;
+    let info = again.commit(None, Labels::new()).await?.into_info();
+    require_equal(&info.digest, &Digest::of(&wanted), "the right bytes are taken afterwards")
 }
 
 /// Fewer bytes than were expected are `Corrupt`; they are kept, and the rest makes them whole.

@@ -61,6 +61,7 @@ suite! {
     commit::existing_content_keeps_its_labels_and_gains_those_it_lacks,
     commit::a_wrong_digest_is_corrupt_and_keeps_the_bytes,
     commit::a_digest_other_than_begun_with_is_corrupt,
+    commit::whole_bytes_of_another_blob_are_dropped,
     commit::a_wrong_size_is_corrupt_and_keeps_the_bytes,
     commit::the_algorithm_follows_what_is_expected,
     commit::the_empty_blob_is_a_blob,

@@ -78,6 +78,7 @@ suite! {
     blob::a_key_is_used_again,
     refusal::nothing_is_visible_before_its_commit,
     refusal::other_bytes_are_corrupt,
+    refusal::a_refused_blob_is_not_resumed,
     refusal::too_few_bytes_are_corrupt,
     refusal::too_many_bytes_are_refused,
     refusal::an_aborted_blob_is_not_there,

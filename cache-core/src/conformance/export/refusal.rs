@@ -45,6 +45,19 @@ pub async fn other_bytes_are_corrupt(subject: ExportSubject) -> Outcome {
     Ok(())
 }
 
+/// A blob that was refused although it was whole is not what the next writer of its key goes on from.
+pub async fn a_refused_blob_is_not_resumed(subject: ExportSubject) -> Outcome {
+    let (bytes, wanted) = (sample(1, 1000), sample(2, 1000));
+    let mut ingest = started(subject.target.begin("key", expected(&wanted)).await)?;
+    ingest.write(bytes).await?;
+    require_kind(ingest.commit(None, Labels::new()).await, ErrorKind::Corrupt, "other bytes are refused")?;
+    let again = started(subject.target.begin("key", expected(&wanted)).await)?;
+    require_equal(&again.offset(), &0, "nothing of a refused blob is kept")?;
+    again.abort().await?;
+    subject.export("key", &wanted).await?;
+    require_equal(&subject.read_bytes(&wanted).await?, &Some(wanted), "the right bytes are taken afterwards")
+}
+
 /// Fewer bytes than expected are `Corrupt` and not there.
 pub async fn too_few_bytes_are_corrupt(subject: ExportSubject) -> Outcome {
     let bytes = sample(1, 1000);

@@ -9,7 +9,6 @@ use crate::conformance::faulty::{Fault, Faulty};
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::media_type::MediaType;
-use crate::memory::MemoryReader;
 use crate::ports::{Applied, Applier, ApplyOptions, ApplySource, Mount};
 
 #[deny(clippy::missing_trait_methods)]
@@ -31,7 +30,7 @@ impl<T: Applier + ?Sized> Applier for Faulty<T> {
                 if let ApplySource::Reader(reader) = &source {
                     let blob = read_range(&**reader, ALL).await?;
                     descriptor = Descriptor::of(descriptor.media_type, &blob);
-                    source = ApplySource::Reader(MemoryReader::boxed(blob));
+                    source = ApplySource::Reader(Box::new(blob));
                 }
             }
             Fault::UnpacksOneCompression if descriptor.media_type != MediaType::OCI_LAYER => mounts.clear(),

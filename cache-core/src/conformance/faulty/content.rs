@@ -80,9 +80,9 @@ impl<T: Ingester + ?Sized> Ingester for Faulty<T> {
         }
         let begun = hold_while_dropped(self.fault, begun).await;
         let inner = Arc::clone(&self.inner);
-        let reopen: Reopen = Box::new(move |key| {
+        let reopen: Reopen = Box::new(move |key, expected| {
             let (inner, lease) = (Arc::clone(&inner), lease.clone());
-            async move { inner.begin(&lease, &key, Expected::UNKNOWN, Start::Fresh).await }.boxed()
+            async move { inner.begin(&lease, &key, expected, Start::Fresh).await }.boxed()
         });
         Ok(FaultyIngest::of(begun, self.fault, reopen, Some(given.clone())))
     }
@@ -113,9 +113,9 @@ impl<T: ExportTarget + ?Sized> ExportTarget for Faulty<T> {
         let begun = self.inner.begin(&key, expected).await?;
         let begun = hold_while_dropped(self.fault, begun).await;
         let inner = Arc::clone(&self.inner);
-        let reopen: Reopen = Box::new(move |key| {
+        let reopen: Reopen = Box::new(move |key, expected| {
             let inner = Arc::clone(&inner);
-            async move { inner.begin(&key, Expected::UNKNOWN).await }.boxed()
+            async move { inner.begin(&key, expected).await }.boxed()
         });
         Ok(FaultyIngest::of(begun, self.fault, reopen, None))
     }

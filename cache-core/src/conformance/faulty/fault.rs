@@ -44,6 +44,8 @@ pub enum Fault {
     KnowsOnlySha256,
     /// A commit leaves an ingest under its key.
     CommitLeavesIngest,
+    /// A commit that is refused keeps the bytes, although they are as many as expected.
+    RefusedCommitKeepsBytes,
     /// Bytes are visible as soon as they are written.
     VisibleBeforeCommit,
     /// The offset of a writer is always zero.
@@ -282,6 +284,12 @@ pub enum Fault {
     AcquireDoesNotWait,
     /// A wait that is dropped bars all later ones.
     DroppedWaitHolds,
+    /// A look takes the lock for a while.
+    LooksByTaking,
+    /// A look sees nobody.
+    SeesNoHolder,
+    /// A look takes a shared holder for an exclusive one.
+    SeesOnlyExclusive,
 
     // Image stores.
     /// A create replaces the name that there is.

@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -12,10 +12,10 @@ use crate::conformance::faulty::Fault;
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::{Labels, validate_labels};
-use crate::ports::{Begun, Committed, Ingest, IngestStatus, Lease};
+use crate::ports::{Begun, Committed, Expected, Ingest, IngestStatus, Lease};
 
 /// Begins another ingest of a key in the same store.
-pub(super) type Reopen = Box<dyn Fn(String) -> BoxFuture<'static, Result<Begun>> + Send + Sync>;
+pub(super) type Reopen = Box<dyn Fn(String, Expected) -> BoxFuture<'static, Result<Begun>> + Send + Sync>;
 
 pub(super) struct FaultyIngest {
     /// Empty once a call has consumed it.
@@ -23,6 +23,8 @@ pub(super) struct FaultyIngest {
     fault: Fault,
     reopen: Reopen,
     lease: Option<Lease>,
+    /// What was written, for the fault that keeps it.
+    written: BytesMut,
 }
 
 impl std::fmt::Debug for FaultyIngest {
@@ -35,7 +37,10 @@ impl FaultyIngest {
     /// What begins in the place of `begun`.
     pub(super) fn of(begun: Begun, fault: Fault, reopen: Reopen, lease: Option<Lease>) -> Begun {
         match begun {
-            Begun::Started(inner) => Begun::Started(Box::new(Self { inner: Some(inner), fault, reopen, lease })),
+            Begun::Started(inner) => {
+                let written = BytesMut::new();
+                Begun::Started(Box::new(Self { inner: Some(inner), fault, reopen, lease, written }))
+            }
             there @ Begun::AlreadyThere(_) => there,
         }
     }
@@ -49,8 +54,8 @@ impl FaultyIngest {
     }
 
     /// Writes `bytes` through another ingest of `key`; `None` if the store has them.
-    async fn again(&self, key: String, bytes: Bytes) -> Result<Option<Box<dyn Ingest>>> {
-        match (self.reopen)(key).await? {
+    async fn again(&self, key: String, expected: Expected, bytes: Bytes) -> Result<Option<Box<dyn Ingest>>> {
+        match (self.reopen)(key, expected).await? {
             Begun::AlreadyThere(_) => Ok(None),
             Begun::Started(mut ingest) => {
                 ingest.write(bytes).await?;
@@ -75,9 +80,12 @@ impl Ingest for FaultyIngest {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         if self.fault == Fault::VisibleBeforeCommit {
             let key = format!("{} before its commit", self.inner().status().key);
-            if let Some(early) = self.again(key, bytes.clone()).await? {
+            if let Some(early) = self.again(key, Expected::UNKNOWN, bytes.clone()).await? {
                 early.commit(None, Labels::new()).await?;
             }
+        }
+        if self.fault == Fault::RefusedCommitKeepsBytes {
+            self.written.extend_from_slice(&bytes);
         }
         let Some(inner) = &mut self.inner else { return Err(Error::new(ErrorKind::Invalid, "write", "faulty ingest")) };
         inner.write(bytes).await
@@ -90,7 +98,7 @@ impl Ingest for FaultyIngest {
     async fn commit(mut self: Box<Self>, expected: Option<Digest>, labels: Labels) -> Result<Committed> {
         let (mut expected, mut labels) = (expected, labels);
         let inner = self.take();
-        let key = inner.status().key;
+        let IngestStatus { key, expected: begun, .. } = inner.status();
         match self.fault {
             Fault::IgnoresDigestOfCommit => expected = None,
             Fault::KnowsOnlySha256 => expected = expected.filter(|digest| digest.algorithm() == Algorithm::Sha256),
@@ -106,13 +114,22 @@ impl Ingest for FaultyIngest {
             }
             _ => {}
         }
-        let committed = inner.commit(expected, labels).await?;
+        let committed = match inner.commit(expected, labels).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt && self.fault == Fault::RefusedCommitKeepsBytes => {
+                let written = self.written.split().freeze();
+                if let Some(kept) = self.again(key, begun, written).await? {
+                    kept.keep().await?;
+                }
+                return Err(error);
+            }
+            committed => committed?,
+        };
         if let (Fault::LeaseNotAttached, Some(lease)) = (self.fault, &self.lease) {
             let held = lease.manager().resources(lease).await?;
             lease.manager().detach(lease, &held).await?;
         }
         if self.fault == Fault::CommitLeavesIngest
-            && let Some(left) = self.again(key, Bytes::from_static(b"left")).await?
+            && let Some(left) = self.again(key, Expected::UNKNOWN, Bytes::from_static(b"left")).await?
         {
             left.keep().await?;
         }

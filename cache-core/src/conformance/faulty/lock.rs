@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 
 use async_trait::async_trait;
 
+use crate::conformance::executor::pause;
 use crate::conformance::faulty::{Fault, Faulty};
 use crate::error::Result;
 use crate::ports::{LockGuard, LockMode, Locks};
@@ -66,5 +67,22 @@ impl<T: Locks + ?Sized> Locks for Faulty<T> {
     async fn try_acquire(&self, name: &str, mode: LockMode) -> Result<Option<Box<dyn LockGuard>>> {
         let guard = self.inner.try_acquire(&self.lock_name(name), self.lock_mode(mode)).await?;
         Ok(guard.map(|guard| self.guard(guard)))
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<LockMode>> {
+        let name = self.lock_name(name);
+        match self.fault {
+            Fault::LooksByTaking => {
+                let guard = self.inner.try_acquire(&name, LockMode::Exclusive).await?;
+                pause().await;
+                match guard {
+                    Some(_) => Ok(None),
+                    None => self.inner.holder(&name).await,
+                }
+            }
+            Fault::SeesNoHolder => Ok(None),
+            Fault::SeesOnlyExclusive => Ok(self.inner.holder(&name).await?.map(|_| LockMode::Exclusive)),
+            _ => self.inner.holder(&name).await,
+        }
     }
 }

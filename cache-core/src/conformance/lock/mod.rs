@@ -1,6 +1,7 @@
 //! The suite for locks.
 
 pub mod exclusion;
+pub mod look;
 pub mod name;
 pub mod waiting;
 
@@ -59,6 +60,8 @@ suite! {
     exclusion::an_exclusive_holder_is_alone,
     exclusion::shared_holders_stand_beside_each_other,
     exclusion::a_dropped_guard_lets_go_at_once,
+    look::a_look_tells_how_a_lock_is_held,
+    look::a_look_is_no_holder,
     name::every_name_is_a_lock_of_its_own,
     name::the_empty_name_is_invalid,
     waiting::acquire_waits_for_its_turn,

@@ -40,11 +40,12 @@ pub async fn every_name_is_a_lock_of_its_own(subject: LockSubject) -> Outcome {
     Ok(())
 }
 
-/// The empty name is `Invalid`, by either way of asking.
+/// The empty name is `Invalid`, by every way of asking.
 pub async fn the_empty_name_is_invalid(subject: LockSubject) -> Outcome {
     for mode in [LockMode::Shared, LockMode::Exclusive] {
         require_kind(subject.first.acquire("", mode).await, ErrorKind::Invalid, "the empty name is refused")?;
         require_kind(subject.first.try_acquire("", mode).await, ErrorKind::Invalid, "the empty name is refused")?;
     }
+    require_kind(subject.first.holder("").await, ErrorKind::Invalid, "the empty name is refused")?;
     Ok(())
 }
