@@ -340,7 +340,7 @@ fn options_that_no_codec_heeds_are_refused_before_anything_is_written() {
         (DiffOptions::new(CompressionConfig::zstd().with_level(23)), ErrorKind::Invalid),
         (DiffOptions::new(CompressionConfig::zstd().with_level(-8)), ErrorKind::Invalid),
         (DiffOptions::new(CompressionConfig::new(custom)), ErrorKind::Unsupported),
-        (DiffOptions::new(CompressionConfig::new(Compression::EStargz)), ErrorKind::Unsupported),
+        (DiffOptions::new(CompressionConfig::new(Compression::EStargz).with_level(13)), ErrorKind::Invalid),
         (windows, ErrorKind::Unsupported),
     ];
     for (options, kind) in cases {

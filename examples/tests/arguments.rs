@@ -73,6 +73,7 @@ fn wrong_values_are_refused() {
         "--export-cache=type=local,dest=x,compression=gzip,compression-level=99",
         "--export-cache=type=local,dest=x,image-manifest=perhaps",
         "--export-cache=type=local,dest=x,oci-mediatypes=false,image-manifest=true",
+        "--export-cache=type=local,dest=x,compression=estargz,compression-level=13",
         "--import-cache=type=local",
         "--output=type=oci",
         "--output=type=image",
@@ -94,6 +95,17 @@ fn wrong_values_are_refused() {
     refused(&["convert", "--store=STORE", "--blob=x", "--compression=zstd", "--compression-level=23"]);
     refused(&build_with("--output=type=oci,dest=x,force-compression=perhaps"));
     refused(&["image", "inspect", "somewhere"]);
+}
+
+#[test]
+fn estargz_with_docker_media_types_is_refused() {
+    for argument in [
+        "--output=type=oci,dest=x,compression=estargz,oci-mediatypes=false",
+        "--output=type=docker,dest=x,compression=estargz,oci-mediatypes=false",
+        "--export-cache=type=local,dest=x,compression=estargz,oci-mediatypes=false",
+    ] {
+        assert_names(&build_with(argument), &["estargz", "Docker"]);
+    }
 }
 
 #[test]

@@ -5,11 +5,12 @@
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 mod contexts;
 mod encoder;
+#[cfg(feature = "estargz")]
+pub mod estargz;
 mod failure;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod level;
-mod mark;
 mod port;
 mod recipe;
 mod recognise;
@@ -22,12 +23,13 @@ mod zstd;
 pub use encoder::{
     Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
 };
+#[cfg(feature = "estargz")]
+pub use estargz::Estargz;
 pub(crate) use failure::carried;
 pub use failure::{error_of_io, io_error};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 pub use level::Levels;
-pub use mark::{Mark, MarkedWrite, PlacedMark};
 pub use port::{Codec, LayerMediaTypes};
 pub use recipe::Recipe;
 pub use registry::{Codecs, Decoding};
