@@ -6,6 +6,7 @@
 //! - [`layer`] makes the archive of a layer from it, or from plain entries.
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
+//! - [`convert`] gives layers in other compressions; [`RemoteBlob`] is what lazy refs pull.
 //! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says;
 //!   [`DecodingAhead`] decodes one on another thread than its reader's.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
@@ -52,6 +53,7 @@ pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
+pub mod convert;
 mod copy;
 mod decoding_ahead;
 #[cfg(target_os = "linux")]
@@ -66,6 +68,7 @@ pub mod layer;
 pub mod layout;
 pub mod pack;
 pub mod remote;
+mod remote_blob;
 pub mod tar;
 mod verify;
 mod windows;
@@ -74,4 +77,5 @@ mod windows;
 pub use applier::LayerApplier;
 pub use copy::{BlobSource, BusyKey, CopyError, CopyOptions, copy_blob};
 pub use decoding_ahead::{DecodedLayer, DecodingAhead};
+pub use remote_blob::RemoteBlob;
 pub use verify::{Verified, verify_blob};
