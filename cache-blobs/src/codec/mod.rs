@@ -15,9 +15,13 @@ mod port;
 mod recipe;
 mod registry;
 mod sample;
+#[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
+mod toc;
 mod uncompressed;
 #[cfg(feature = "zstd")]
 mod zstd;
+#[cfg(feature = "zstd-chunked")]
+pub mod zstd_chunked;
 
 pub use encoder::{
     Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
@@ -36,3 +40,5 @@ pub use sample::{SAMPLE_HEAD_BYTES, Sample};
 pub use uncompressed::Uncompressed;
 #[cfg(feature = "zstd")]
 pub use zstd::Zstd;
+#[cfg(feature = "zstd-chunked")]
+pub use zstd_chunked::ZstdChunked;
