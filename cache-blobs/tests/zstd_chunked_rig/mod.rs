@@ -125,3 +125,9 @@ pub(crate) fn read(reader: &ZstdChunkedReader, path: &str) -> Result<Vec<u8>> {
 pub(crate) fn noise(bytes: usize, seed: u32) -> Vec<u8> {
     (0..bytes.div_ceil(32)).flat_map(|at| Digest::of(format!("{seed}/{at}")).as_bytes().to_vec()).take(bytes).collect()
 }
+
+/// The tar-split data, if there is any.
+pub(crate) fn tar_split(blob: &[u8]) -> Option<Vec<u8>> {
+    let [.., offset, compressed, _] = numbers(blob).map(|it| it as usize);
+    (offset > 0).then(|| unzstd(&blob[offset..offset + compressed]))
+}
