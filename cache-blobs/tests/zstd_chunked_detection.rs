@@ -12,9 +12,7 @@ use cache_core::{Annotations, Compression, Digest, ErrorKind};
 use estargz_rig::{MemoryBlob, file, tar_of};
 use pack_rig::data;
 use pollster::block_on;
-use zstd_chunked_rig::{
-    compress, footer, numbers, open, open_with, packed, read, short_footer, skippable, unzstd,
-};
+use zstd_chunked_rig::{compress, footer, numbers, open, open_with, packed, read, short_footer, skippable, unzstd};
 
 fn is(blob: &[u8]) -> bool {
     block_on(is_zstd_chunked(&MemoryBlob::new(blob.to_vec()))).unwrap()
@@ -95,10 +93,14 @@ fn blobs_of_stargz_snapshotter_are_read() {
     let annotations = |digest: Digest| {
         Annotations::from([
             ("io.containers.zstd-chunked.manifest-checksum".to_owned(), digest.to_string()),
-            ("io.containers.zstd-chunked.manifest-position".to_owned(), format!("{offset}:{compressed}:{bytes}:{kind}")),
+            (
+                "io.containers.zstd-chunked.manifest-position".to_owned(),
+                format!("{offset}:{compressed}:{bytes}:{kind}"),
+            ),
         ])
     };
-    for reader in [open(blob.clone()), open_with(blob.clone(), &annotations(Digest::of(&table)), TocLimits::default())] {
+    for reader in [open(blob.clone()), open_with(blob.clone(), &annotations(Digest::of(&table)), TocLimits::default())]
+    {
         let reader = reader.unwrap();
         assert_eq!(read(&reader, "f").unwrap(), contents);
         assert_eq!(read(&reader, "e").unwrap(), b"");

@@ -54,7 +54,10 @@ fn of_the_same_tar_ours_has_the_same_entries_and_chunks_but_for_the_offsets() {
     let entries = toc(&theirs).entries;
     // The rolling checksum and runs of zeros both cut.
     let chunks = |name: &str| entries.iter().filter(|entry| entry.name == name).collect::<Vec<_>>();
-    assert_eq!(chunks("./dir/noise").iter().map(|it| it.chunk_offset).collect::<Vec<_>>(), [0, 1854, 23964, 48474, 53603]);
+    assert_eq!(
+        chunks("./dir/noise").iter().map(|it| it.chunk_offset).collect::<Vec<_>>(),
+        [0, 1854, 23964, 48474, 53603]
+    );
     let holes: Vec<_> = chunks("./dir/holes").iter().map(|it| it.chunk_kind).collect();
     assert_eq!(holes, [ChunkKind::Data, ChunkKind::Zeros, ChunkKind::Data, ChunkKind::Zeros]);
 }

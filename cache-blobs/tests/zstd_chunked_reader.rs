@@ -73,7 +73,10 @@ fn a_range_of_a_file_reads_the_chunks_that_it_touches_but_no_zeros() {
         let fetched: Vec<_> = ranges.lock().unwrap().iter().map(|range| range.start).collect();
         let (begin, end) = (range.start as u64, range.end as u64);
         let touched = chunks.iter().filter(|it| {
-            it.chunk_kind == ChunkKind::Data && it.chunk_offset < end && begin < it.chunk_offset + it.chunk_size && begin < end
+            it.chunk_kind == ChunkKind::Data
+                && it.chunk_offset < end
+                && begin < it.chunk_offset + it.chunk_size
+                && begin < end
         });
         assert_eq!(fetched, touched.map(|it| it.offset).collect::<Vec<_>>(), "{range:?}");
     }
@@ -151,7 +154,8 @@ fn a_footer_that_points_outside_of_the_blob_or_to_something_else_is_corrupt() {
     let (_, blob) = blob();
     let before = &blob[..blob.len() - 72];
     let right = numbers(&blob);
-    for (at, wrong) in [(0, 0), (0, 8), (0, right[0] + 1), (0, u64::MAX), (1, 0), (1, 9), (1, u64::MAX), (2, 0), (2, 9)] {
+    for (at, wrong) in [(0, 0), (0, 8), (0, right[0] + 1), (0, u64::MAX), (1, 0), (1, 9), (1, u64::MAX), (2, 0), (2, 9)]
+    {
         let mut numbers = right;
         numbers[at] = wrong;
         let lying = [before, &footer(numbers)].concat();
@@ -170,7 +174,9 @@ fn a_table_that_lies_about_offsets_or_sizes_is_corrupt() {
     let (_, blob) = blob();
     let honest = toc(&blob).entries;
     let count = honest.len();
-    assert!(count > 10 && honest[1].name == "d/small" && honest[2].name == "d/large" && honest[3].kind == TocKind::Chunk);
+    assert!(
+        count > 10 && honest[1].name == "d/small" && honest[2].name == "d/large" && honest[3].kind == TocKind::Chunk
+    );
     let seen_at_once: [(&str, Lie); 14] = [
         ("an offset behind the table", |it| it[1].offset = 1 << 40),
         ("an offset at the very end", |it| it[2].offset = u64::MAX),
