@@ -6,7 +6,7 @@ mod estargz_rig;
 mod pack_rig;
 mod zstd_chunked_rig;
 
-use cache_blobs::codec::zstd_chunked::{Footer, TocKind, TocLimits, ZSTD_CHUNKED, is_zstd_chunked};
+use cache_blobs::codec::zstd_chunked::{Footer, TocKind, TocLimits, is_zstd_chunked};
 use cache_blobs::codec::{Codecs, Sample};
 use cache_core::{Annotations, Compression, Digest, ErrorKind};
 use estargz_rig::{MemoryBlob, file, tar_of};
@@ -23,7 +23,7 @@ fn the_footer_tells_zstd_chunked_from_zstd_where_the_tail_is_at_hand() {
     let (_, blob) = packed(&tar_of(&[file("f", data(10, 8))]));
     let codecs = Codecs::default();
     let head = Sample::of_head(&blob);
-    assert_eq!(codecs.detect(&head.with_tail(&blob)).unwrap().compression(), ZSTD_CHUNKED);
+    assert_eq!(codecs.detect(&head.with_tail(&blob)).unwrap().compression(), Compression::ZSTD_CHUNKED);
     assert_eq!(codecs.detect(&head.with_tail(&blob[1..blob.len() - 1])).unwrap().compression(), Compression::Zstd);
     assert_eq!(codecs.detect(&head).unwrap().compression(), Compression::Zstd);
     assert!(is(&blob));

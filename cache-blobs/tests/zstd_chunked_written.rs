@@ -7,12 +7,12 @@ mod pack_rig;
 mod zstd_chunked_rig;
 
 use cache_blobs::codec::zstd_chunked::{
-    Base64Bytes, MANIFEST_CHECKSUM, MANIFEST_POSITION, TAR_SPLIT_POSITION, TocKind, ZSTD_CHUNKED,
+    Base64Bytes, MANIFEST_CHECKSUM, MANIFEST_POSITION, TAR_SPLIT_POSITION, TocKind,
 };
 use cache_blobs::codec::{Codec, Codecs, Encoder, ZstdChunked};
 use cache_blobs::tar::{Header, Kind, Timestamp};
 use cache_core::annotation::UNCOMPRESSED;
-use cache_core::{CompressionConfig, Digest, ErrorKind, MediaType, MediaTypeFamily};
+use cache_core::{Compression, CompressionConfig, Digest, ErrorKind, MediaType, MediaTypeFamily};
 use estargz_rig::{file, tar_of};
 use pack_rig::{Fate, Pace, data, decode};
 use zstd_chunked_rig::{body, manifest, noise, numbers, packed, toc, try_pack, unzstd};
@@ -167,9 +167,9 @@ fn the_recipe_names_what_the_bytes_depend_on() {
 #[test]
 fn zstd_chunked_is_found_by_its_name_and_has_no_docker_media_type() {
     let codecs = Codecs::default();
-    assert_eq!(codecs.named("zstd:chunked").unwrap().compression(), ZSTD_CHUNKED);
-    let config = CompressionConfig::new(ZSTD_CHUNKED);
-    assert_eq!(codecs.of(&ZSTD_CHUNKED).unwrap().media_types().docker, None);
+    assert_eq!(codecs.named("zstd:chunked").unwrap().compression(), Compression::ZSTD_CHUNKED);
+    let config = CompressionConfig::new(Compression::ZSTD_CHUNKED);
+    assert_eq!(codecs.of(&Compression::ZSTD_CHUNKED).unwrap().media_types().docker, None);
     assert!(codecs.for_family(&config, MediaTypeFamily::Oci).is_ok());
     assert_eq!(codecs.for_family(&config, MediaTypeFamily::Docker).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(codecs.of_media_type(&MediaType::OCI_LAYER_ZSTD).unwrap().compression().name(), "zstd");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use cache_blobs::codec::estargz::{TocLimits, EstargzReader, TOC_DIGEST, TocKind};
+use cache_blobs::codec::estargz::{EstargzReader, TOC_DIGEST, TocKind, TocLimits};
 use cache_blobs::layout::{LayoutOptions, OciLayout};
 use cache_core::ports::Provider;
 use cache_core::{Descriptor, Digest, ThreadPool};

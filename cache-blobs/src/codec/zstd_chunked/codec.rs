@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use ::zstd::zstd_safe;
-use cache_core::{CodecId, Compression, MediaType, Result};
+use cache_core::{Compression, MediaType, Result};
 
 use super::encoder::ZstdChunkedEncoder;
 use super::footer::Footer;
@@ -16,9 +16,6 @@ use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
 use crate::codec::zstd::{LEVELS, WINDOW_LOG, ZstdDecoder, resolve};
-
-/// The compression that [`ZstdChunked`] stands for: `zstd:chunked`, as podman and skopeo call it.
-pub const ZSTD_CHUNKED: Compression = Compression::Custom(CodecId::new("zstd:chunked"));
 
 /// zstd:chunked layers. The table of contents is found in the bytes of the tar, whoever wrote it. Levels are those of
 /// [`Zstd`](crate::codec::Zstd).
@@ -36,7 +33,7 @@ impl ZstdChunked {
 
 impl Codec for ZstdChunked {
     fn compression(&self) -> Compression {
-        ZSTD_CHUNKED
+        Compression::ZSTD_CHUNKED
     }
 
     /// Docker's manifests have no annotations of layers, without which nobody can trust the table of contents.
@@ -50,15 +47,15 @@ impl Codec for ZstdChunked {
 
     fn recipe(&self, level: Option<i32>) -> Result<Recipe> {
         let (bits, zeros) = (rollsum::SPLIT_BITS, splitter::MIN_ZEROS);
-        Ok(Recipe::new(ZSTD_CHUNKED.name())
+        Ok(Recipe::new(Compression::ZSTD_CHUNKED.name())
             .with_library("zstd", zstd_safe::version_string())
-            .with_level(resolve(&ZSTD_CHUNKED, level)?)
+            .with_level(resolve(&Compression::ZSTD_CHUNKED, level)?)
             .with_block(BLOCK_BYTES as u64)
             .with_parameters(format!("window-log={WINDOW_LOG},checksum,rollsum={bits},zeros={zeros}")))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
-        let level = resolve(&ZSTD_CHUNKED, level)?;
+        let level = resolve(&Compression::ZSTD_CHUNKED, level)?;
         Ok(Encoder::Blocks(Arc::new(ZstdChunkedEncoder::new(level, self.contexts.of(level)))))
     }
 

@@ -21,7 +21,7 @@ mod splitter;
 mod tar_split;
 mod times;
 
-pub use codec::{ZSTD_CHUNKED, ZstdChunked};
+pub use codec::ZstdChunked;
 pub use footer::{Footer, JsonPlace};
 pub use open_toc::is_zstd_chunked;
 pub use reader::ZstdChunkedReader;
