@@ -13,6 +13,7 @@ mod gzip;
 mod level;
 mod port;
 mod recipe;
+mod recognise;
 mod registry;
 mod sample;
 #[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
@@ -36,7 +37,7 @@ pub use level::Levels;
 pub use port::{Codec, LayerMediaTypes};
 pub use recipe::Recipe;
 pub use registry::{Codecs, Decoding};
-pub use sample::{SAMPLE_HEAD_BYTES, Sample};
+pub use sample::{SAMPLE_HEAD_BYTES, SAMPLE_TAIL_BYTES, Sample};
 pub use uncompressed::Uncompressed;
 #[cfg(feature = "zstd")]
 pub use zstd::Zstd;

@@ -49,6 +49,11 @@ impl PackWriter {
         self.written
     }
 
+    /// The digest of the tar so far; `None` where nobody computes it, because it is going to be the blob's.
+    pub fn digest(&self) -> Option<Digest> {
+        self.hasher.clone().map(DigestHasher::finish)
+    }
+
     /// Adds to the block that is being filled, or to a new one when there is memory for it, what fits of `bytes`; says how
     /// much that was.
     fn fill(&mut self, bytes: &[u8]) -> Result<usize> {

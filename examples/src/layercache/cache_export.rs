@@ -38,10 +38,7 @@ pub(crate) fn compression(spec: &Spec, family: MediaTypeFamily) -> Result<Compre
         config = config.with_level(level);
     }
     codecs.for_family(&config, family).map_err(Failure::wrong_argument)?;
-    if spec.flag("force-compression", false)? {
-        return Err(Failure::usage("force-compression is not built yet"));
-    }
-    Ok(config)
+    Ok(if spec.flag("force-compression", false)? { config.forced() } else { config })
 }
 
 impl CacheExport {
