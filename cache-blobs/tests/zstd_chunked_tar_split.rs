@@ -115,6 +115,7 @@ fn tars_of_which_the_table_cannot_say_all_have_no_data() {
         ),
         ("a time after the year 9999", entries(&[(far, Vec::new())])),
         ("times of old GNU archives", gnu_with_atime),
+        ("something behind the end", [&tar_of(&[file("f", data(9, 1))])[..], &[0; 5000], b"x"].concat()),
         ("a contiguous file", with_field(156, b"7")),
     ];
     for (what, tar) in cases {

@@ -57,3 +57,23 @@ fn the_annotations_of_zstd_chunked_layers_go_into_images_and_through_caches() {
     assert_zstd_chunked(&place("again"));
     assert_eq!(layers(&place("image")), layers(&place("again")));
 }
+
+#[test]
+fn forcing_zstd_chunked_makes_every_layer_so_and_keeps_the_diff_ids() {
+    let work = tempdir().unwrap();
+    let image = |name: &str, attributes: &str| {
+        let layout = work.path().join(name);
+        let output = format!("--output=type=oci,tar=false,name=latest,dest={},{attributes}", layout.display());
+        let report = Build::new(&work.path().join("store"), &STEPS).with(output).run();
+        let diff_ids: Vec<_> = report["steps"].as_array().unwrap().iter().map(|step| step["diffID"].clone()).collect();
+        (layers(&layout), diff_ids)
+    };
+    let (_, before) = image("gzip", "compression=gzip");
+    image("zstd", "compression=zstd,force-compression=true");
+    let (forced, after) = image("forced", "compression=zstd:chunked,force-compression=true");
+    assert_zstd_chunked(&work.path().join("forced"));
+    assert_eq!(before, after);
+    // They are variants now, with their annotations.
+    let (again, _) = image("again", "compression=zstd:chunked,force-compression=true");
+    assert_eq!(forced, again);
+}

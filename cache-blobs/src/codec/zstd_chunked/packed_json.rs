@@ -9,9 +9,9 @@ use cache_core::{Digest, Error, ErrorKind, Result};
 
 use super::footer::JsonPlace;
 use super::skippable;
-use crate::codec::zstd::WINDOW_LOG;
 
-/// Above this level a table gets hardly smaller, and needs much memory beside the blocks.
+/// Above this level tables get hardly smaller, and need much memory beside the blocks: both of them 4 MiB of window at this one,
+/// 2 MiB at the default.
 const MAX_LEVEL: i32 = 9;
 
 /// One zstd frame of JSON.
@@ -32,9 +32,7 @@ impl PackedJson {
     /// An empty one, compressed as layers of `level` are.
     pub(super) fn new(level: i32) -> Result<Self> {
         let mut encoder = Encoder::new(Vec::new(), level.min(MAX_LEVEL)).map_err(failure)?;
-        for parameter in [CParameter::WindowLog(WINDOW_LOG), CParameter::ChecksumFlag(true)] {
-            encoder.set_parameter(parameter).map_err(failure)?;
-        }
+        encoder.set_parameter(CParameter::ChecksumFlag(true)).map_err(failure)?;
         Ok(Self { encoder, bytes: 0 })
     }
 

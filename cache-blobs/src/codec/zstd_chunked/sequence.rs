@@ -105,7 +105,7 @@ impl Sequence for ManifestSequence {
         }
         // Headers are told as a whole, whatever follows the archive by the block.
         if self.scanner.is_ended() && !self.between.is_empty() {
-            written.tar_split.segment(std::mem::take(&mut self.between))?;
+            written.tar_split.rest(std::mem::take(&mut self.between))?;
         }
         block.plan = Some(Box::new(plan));
         self.written = Some(written);
@@ -127,7 +127,7 @@ impl Sequence for ManifestSequence {
         self.scanner.finish().map_err(tar_failure)?;
         let mut written = self.written()?;
         if !self.between.is_empty() {
-            written.tar_split.segment(self.between)?;
+            written.tar_split.rest(self.between)?;
         }
         let tar_split = written.tar_split.finish()?;
         let digest_of_split = tar_split.as_ref().map(super::packed_json::Packed::digest);

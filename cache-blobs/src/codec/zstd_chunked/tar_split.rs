@@ -58,8 +58,15 @@ impl TarSplit {
         self.segment(bytes)
     }
 
-    /// Archive that is of no entry.
-    pub(super) fn segment(&mut self, bytes: Vec<u8>) -> Result<()> {
+    /// Archive behind the last entry. If it is not zeros alone, readers of the data would look for entries there.
+    pub(super) fn rest(&mut self, bytes: Vec<u8>) -> Result<()> {
+        if bytes.iter().any(|byte| *byte != 0) {
+            self.give_up();
+        }
+        self.segment(bytes)
+    }
+
+    fn segment(&mut self, bytes: Vec<u8>) -> Result<()> {
         match &mut self.0 {
             Some(writing) => writing.line(SEGMENT, "", 0, Some(bytes)),
             None => Ok(()),
