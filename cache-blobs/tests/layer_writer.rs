@@ -4,9 +4,8 @@
 mod support;
 
 use cache_blobs::changes::{
-    Change, Directory, Error as ChangesError, FileKind, Identity, MemoryTree, Metadata, Tree, double_walk,
+    Change, Directory, Error as ChangesError, FileKind, Identity, MemoryTree, Metadata, OpenFile, Tree, double_walk,
 };
-use cache_blobs::content::Content;
 use cache_blobs::layer::{Error, LayerOptions, LayerReport, XattrPolicy, write_layer};
 use cache_blobs::tar::{self, Header, Kind, Reader, Timestamp};
 use support::{directory, file, link, names, symlink, tree};
@@ -187,8 +186,9 @@ impl Directory for Odd {
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, ChangesError> {
         Err(ChangesError::Changed { path: name.to_vec() })
     }
-    fn content(&self, _: &[u8]) -> Result<Box<dyn Content>, ChangesError> {
-        Ok(Box::new(cache_blobs::content::Plain(&b"12345"[..])))
+    fn file(&self, _: &[u8]) -> Result<OpenFile, ChangesError> {
+        let content = Box::new(cache_blobs::content::Plain(&b"12345"[..]));
+        Ok(OpenFile { content, xattr_names: Vec::new() })
     }
     fn xattr(&self, _: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, ChangesError> {
         Ok(None)

@@ -23,6 +23,7 @@ mod double_walk;
 mod error;
 #[cfg(target_os = "linux")]
 mod file_content;
+mod lookahead;
 #[cfg(target_os = "linux")]
 mod lower_tree;
 mod memory_content;
@@ -30,9 +31,12 @@ mod memory_tree;
 mod metadata;
 mod overlay;
 mod overlay_upper;
+mod pair;
 mod same;
 mod tree;
 mod upper_tree;
+#[cfg(target_os = "linux")]
+mod xattr_calls;
 
 pub use change::{Change, ChangeKind};
 #[cfg(target_os = "linux")]
@@ -45,7 +49,7 @@ pub use memory_tree::MemoryTree;
 pub use metadata::{FileKind, Identity, Metadata};
 pub use overlay::Overlay;
 pub use overlay_upper::{OverlayUpper, overlay_upper};
-pub use tree::{Directory, Tree, TreeEntry, lookup};
+pub use tree::{Directory, OpenFile, Tree, TreeEntry, lookup};
 pub use upper_tree::UpperTree;
 
 pub(crate) use overlay::is_overlay_xattr;

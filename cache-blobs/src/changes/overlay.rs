@@ -5,8 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::tree::join;
-use super::{Directory, Error, FileKind, Metadata, OverlayFeature, Tree};
-use crate::content::Content;
+use super::{Directory, Error, FileKind, Metadata, OpenFile, OverlayFeature, Tree};
 
 /// What overlayfs would show of a stack of its directories: whiteouts applied and hidden.
 ///
@@ -42,6 +41,9 @@ pub(super) enum Opacity {
     XattrWhiteouts,
 }
 
+/// On a copy of which another layer has the contents.
+const METACOPY: &[u8] = b"metacopy";
+
 /// Keys and values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -73,12 +75,13 @@ pub(super) fn opacity(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Re
     Ok(opacity)
 }
 
-/// Refuses a regular file whose contents are in another layer.
-pub(super) fn refuse_metacopy(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Result<(), Error> {
-    match overlay_xattrs(directory, name)?.iter().any(|(key, _)| key == b"metacopy") {
-        true => Err(Error::Unsupported { path: path.to_vec(), feature: OverlayFeature::Metacopy }),
-        false => Ok(()),
+/// An open file without overlay's own attributes. One whose contents are in another layer is refused.
+pub(super) fn without_overlay_xattrs(mut file: OpenFile, path: impl FnOnce() -> Vec<u8>) -> Result<OpenFile, Error> {
+    if file.xattr_names.iter().any(|full| overlay_key(full) == Some(METACOPY)) {
+        return Err(Error::Unsupported { path: path(), feature: OverlayFeature::Metacopy });
     }
+    file.xattr_names.retain(|key| !is_overlay_xattr(key));
+    Ok(file)
 }
 
 fn overlay_key(full: &[u8]) -> Option<&[u8]> {
@@ -202,10 +205,8 @@ impl Directory for Merged {
         self.owner(name)?.directory.link_target(name)
     }
 
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
-        let part = self.owner(name)?;
-        refuse_metacopy(&*part.directory, name, &join(&self.path, name))?;
-        part.directory.content(name)
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
+        without_overlay_xattrs(self.owner(name)?.directory.file(name)?, || join(&self.path, name))
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::overlay::{Opacity, Part, opacity, refuse_metacopy};
+use super::overlay::{Opacity, Part, opacity};
 use super::same::is_same;
 use super::tree::{join, sorted_entries};
 use super::upper_tree::shown;
-use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Tree, TreeEntry};
+use super::{Change, ChangeKind, Directory, DoubleWalk, Error, Tree, TreeEntry};
 
 /// Finds what changed by looking at the upper directory only; the result equals that of
 /// [`double_walk`](super::double_walk()) on the mounted overlay, but costs no look at what did not change.
@@ -21,8 +21,8 @@ use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Tree, Tr
 /// not even when the copy has got other names: the result has them as files of their own.
 ///
 /// # Errors
-/// When a root cannot be opened. The iterator gives [`Error::Unsupported`] for renamed directories and metadata-only
-/// copies; fall back to the double walk of a mounted overlay then.
+/// When a root cannot be opened. The iterator gives [`Error::Unsupported`] for renamed directories, and so do the contents of
+/// metadata-only copies; fall back to the double walk of a mounted overlay then.
 pub fn overlay_upper(base: &dyn Tree, upper: &Arc<dyn Tree>) -> Result<OverlayUpper, Error> {
     let level = Level::new(Vec::new(), Part::new(upper.root()?), Some(base.root()?))?;
     Ok(OverlayUpper { levels: vec![level], nested: None, failed: false })
@@ -53,7 +53,7 @@ struct Level {
 impl Level {
     fn new(path: Vec<u8>, part: Part, base: Option<Arc<dyn Directory>>) -> Result<Self, Error> {
         let entries = sorted_entries(&part.directory)?.into_iter();
-        let view = shown(Arc::clone(&part.directory));
+        let view = shown(path.clone(), Arc::clone(&part.directory));
         Ok(Self { path, entries, part, view, base })
     }
 }
@@ -86,9 +86,6 @@ impl OverlayUpper {
                 name: entry.name.clone(),
                 metadata,
             });
-            if entry.metadata.kind == FileKind::File {
-                refuse_metacopy(&*entry.directory, &entry.name, &path)?;
-            }
             let opacity = match entry.metadata.is_directory() {
                 true => Some(opacity(&*entry.directory, &entry.name, &path)?),
                 false => None,

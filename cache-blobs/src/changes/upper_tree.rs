@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::overlay::is_overlay_xattr;
-use super::{Directory, Error, Metadata, Tree};
-use crate::content::Content;
+use super::overlay::{is_overlay_xattr, without_overlay_xattrs};
+use super::tree::join;
+use super::{Directory, Error, Metadata, OpenFile, Tree};
 
 /// The upper directory of an overlay as a [`Tree`] without overlay's own attributes. Whiteouts are shown as the devices that
-/// they are, and metadata-only copies as files of zeros; [`overlay_upper`](super::overlay_upper) knows both. For a tree
-/// without them take an [`Overlay`](super::Overlay), which looks at every file once more.
+/// they are; [`overlay_upper`](super::overlay_upper) knows them. For a tree without them take an
+/// [`Overlay`](super::Overlay), which looks at every file once more. The contents of a metadata-only copy are
+/// [`Error::Unsupported`].
 #[derive(Clone, Debug)]
 pub struct UpperTree(Arc<dyn Tree>);
 
@@ -22,45 +23,48 @@ impl UpperTree {
 
 impl Tree for UpperTree {
     fn root(&self) -> Result<Arc<dyn Directory>, Error> {
-        self.0.root().map(shown)
+        self.0.root().map(|root| shown(Vec::new(), root))
     }
 }
 
-/// `directory` without overlay's own attributes.
-pub(super) fn shown(directory: Arc<dyn Directory>) -> Arc<dyn Directory> {
-    Arc::new(UpperDirectory(directory))
+/// `directory`, which is found under `path`, without overlay's own attributes.
+pub(super) fn shown(path: Vec<u8>, directory: Arc<dyn Directory>) -> Arc<dyn Directory> {
+    Arc::new(UpperDirectory { path, directory })
 }
 
 #[derive(Debug)]
-struct UpperDirectory(Arc<dyn Directory>);
+struct UpperDirectory {
+    path: Vec<u8>,
+    directory: Arc<dyn Directory>,
+}
 
 impl Directory for UpperDirectory {
     fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
-        self.0.names()
+        self.directory.names()
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
-        self.0.metadata(name)
+        self.directory.metadata(name)
     }
 
     fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
-        self.0.directory(name).map(shown)
+        self.directory.directory(name).map(|directory| shown(join(&self.path, name), directory))
     }
 
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
-        self.0.link_target(name)
+        self.directory.link_target(name)
     }
 
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
-        self.0.content(name)
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
+        without_overlay_xattrs(self.directory.file(name)?, || join(&self.path, name))
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if is_overlay_xattr(key) { Ok(None) } else { self.0.xattr(name, key) }
+        if is_overlay_xattr(key) { Ok(None) } else { self.directory.xattr(name, key) }
     }
 
     fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let mut names = self.0.xattr_names(name)?;
+        let mut names = self.directory.xattr_names(name)?;
         names.retain(|key| !is_overlay_xattr(key));
         Ok(names)
     }

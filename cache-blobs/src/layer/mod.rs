@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use cache_blobs::changes::{MemoryTree, double_walk};
-//! use cache_blobs::layer::{LayerOptions, write_layer};
+//! use cache_blobs::layer::{LayerOptions, write_layer, write_layer_with};
 //! use cache_blobs::tar::Header;
 //!
 //! let mut upper = MemoryTree::new();
@@ -19,6 +19,7 @@ mod builder;
 mod descent;
 mod error;
 mod options;
+mod read_ahead;
 mod report;
 mod whiteout;
 mod writer;
@@ -29,4 +30,4 @@ pub use error::{EntryProblem, Error};
 pub use options::LayerOptions;
 pub use report::{LayerReport, LeftOut};
 pub use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX};
-pub use writer::{LayerWriter, write_layer};
+pub use writer::{LayerWriter, write_layer, write_layer_with};

@@ -3,13 +3,17 @@
 //! Mirrors: containerd `pkg/archive` `ChangeWriter`.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
+use std::io::{Cursor, Write};
+
+use cache_core::ports::Pool;
 
 use super::archive::Archive;
 use super::descent::Descent;
+use super::read_ahead::{Loaded, ReadAhead};
 use super::whiteout::whiteout;
 use super::{Error, LayerOptions, LayerReport, XattrPolicy};
-use crate::changes::{self, CAPABILITY, Change, ChangeKind, FileKind, Identity, Tree, TreeEntry, is_overlay_xattr};
+use crate::changes::{self, CAPABILITY, Change, ChangeKind, Identity, OpenFile, Tree, TreeEntry, is_overlay_xattr};
+use crate::content::{Content, Plain};
 use crate::tar::{Header, Kind, Timestamp};
 
 /// Writes all `changes` of `upper` as one layer, and tells what it left out. `out` is not flushed.
@@ -26,6 +30,33 @@ pub fn write_layer<W: Write>(
     for change in changes {
         writer.write(&change?)?;
     }
+    writer.finish()
+}
+
+/// As [`write_layer`], with the changes found and small files read on a thread of `pool` while the caller's writes. Where no
+/// thread can be had, the caller's does both. It returns when the other thread has ended with the changes.
+///
+/// # Errors
+/// As [`write_layer`].
+///
+/// # Panics
+/// If the changes or the tree panic on the other thread.
+pub fn write_layer_with<W: Write, I>(
+    pool: &dyn Pool,
+    changes: I,
+    upper: &dyn Tree,
+    out: W,
+    options: LayerOptions,
+) -> Result<(W, LayerReport), Error>
+where
+    I: Iterator<Item = Result<Change, changes::Error>> + Send + 'static,
+{
+    let mut reads = match ReadAhead::begin(pool, changes) {
+        Ok(reads) => reads,
+        Err(changes) => return write_layer(changes, upper, out, options),
+    };
+    let mut writer = LayerWriter::new(upper, out, options);
+    reads.try_for_each(|read| read.map_err(Error::from).and_then(|(change, loaded)| writer.write_read(&change, loaded)))?;
     writer.finish()
 }
 
@@ -70,12 +101,17 @@ impl<'a, W: Write> LayerWriter<'a, W> {
     /// [`Error::Changes`] when the tree cannot be read, [`Error::Archive`] when the archive cannot be written. The
     /// layer is unusable afterwards.
     pub fn write(&mut self, change: &Change) -> Result<(), Error> {
+        self.write_read(change, None)
+    }
+
+    /// Writes one change, whose file was perhaps read before.
+    fn write_read(&mut self, change: &Change, loaded: Option<Loaded>) -> Result<(), Error> {
         match &change.entry {
             None => {
                 self.add_parents(&change.path)?;
                 Ok(self.archive.append_header(&whiteout(&change.path))?)
             }
-            Some(entry) => self.write_entry(change.kind, &change.path, entry),
+            Some(entry) => self.write_entry(change.kind, &change.path, entry, loaded),
         }
     }
 
@@ -87,7 +123,13 @@ impl<'a, W: Write> LayerWriter<'a, W> {
         Ok((self.archive.finish()?, self.report))
     }
 
-    fn write_entry(&mut self, kind: ChangeKind, path: &[u8], entry: &TreeEntry) -> Result<(), Error> {
+    fn write_entry(
+        &mut self,
+        kind: ChangeKind,
+        path: &[u8],
+        entry: &TreeEntry,
+        loaded: Option<Loaded>,
+    ) -> Result<(), Error> {
         let Some(archive_kind) = entry.metadata.kind.in_archive() else {
             if kind != ChangeKind::Unmodified {
                 self.report.sockets.add(path);
@@ -110,14 +152,21 @@ impl<'a, W: Write> LayerWriter<'a, W> {
         } else if kind == ChangeKind::Unmodified {
             return Ok(());
         }
-        let header = self.header(archive_kind, path, entry)?;
-        self.add_parents(path)?;
-        match first_name {
-            Some(first) => self.archive.append_header(&link_to(&header, path, &first))?,
-            None if entry.metadata.kind == FileKind::File && header.size > 0 => {
-                self.archive.append_content(&header, &mut *entry.content()?)?;
+        let has_content = first_name.is_none() && archive_kind == Kind::File && entry.metadata.size > 0;
+        let (content, xattr_names): (Option<Box<dyn Content>>, _) = match loaded {
+            Some(Loaded { bytes, xattr_names }) => (Some(Box::new(Plain(Cursor::new(bytes)))), xattr_names),
+            None if has_content => {
+                let OpenFile { content, xattr_names } = entry.file()?;
+                (Some(content), xattr_names)
             }
-            None => self.archive.append_header(&header)?,
+            None => (None, entry.xattr_names()?),
+        };
+        let header = self.header(archive_kind, path, entry, xattr_names)?;
+        self.add_parents(path)?;
+        match (first_name, content) {
+            (Some(first), _) => self.archive.append_header(&link_to(&header, path, &first))?,
+            (None, Some(mut content)) => self.archive.append_content(&header, &mut *content)?,
+            (None, None) => self.archive.append_header(&header)?,
         }
         if archive_kind == Kind::Directory {
             self.directories.insert(path.to_vec());
@@ -139,14 +188,20 @@ impl<'a, W: Write> LayerWriter<'a, W> {
             let parent = &path[..slash];
             let entry = self.descent.entry(self.upper, parent)?.filter(|entry| entry.metadata.is_directory());
             let entry = entry.ok_or_else(|| changes::Error::Changed { path: parent.to_vec() })?;
-            let header = self.header(Kind::Directory, parent, &entry)?;
+            let header = self.header(Kind::Directory, parent, &entry, entry.xattr_names()?)?;
             self.archive.append_header(&header)?;
             self.directories.insert(parent.to_vec());
         }
         Ok(())
     }
 
-    fn header(&mut self, kind: Kind, path: &[u8], entry: &TreeEntry) -> Result<Header, Error> {
+    fn header(
+        &mut self,
+        kind: Kind,
+        path: &[u8],
+        entry: &TreeEntry,
+        xattr_names: Vec<Vec<u8>>,
+    ) -> Result<Header, Error> {
         let metadata = &entry.metadata;
         let seconds = metadata.modified.seconds;
         let seconds = self.options.epoch.map_or(seconds, |epoch| seconds.min(epoch));
@@ -160,7 +215,7 @@ impl<'a, W: Write> LayerWriter<'a, W> {
             Kind::Symlink => header.link = entry.link_target()?,
             _ => {}
         }
-        for name in entry.xattr_names()? {
+        for name in xattr_names {
             let keep = name == CAPABILITY || (self.options.xattrs == XattrPolicy::All && !is_overlay_xattr(&name));
             if keep {
                 // containerd does not write an empty capability, which means the same as none.
