@@ -4,7 +4,7 @@
 mod support;
 
 use cache_blobs::changes::{
-    Change, Directory, Error as ChangesError, FileKind, Identity, MemoryTree, Metadata, OpenFile, Tree, double_walk,
+    Change, Directory, Error as ChangesError, FileKind, Identity, Metadata, OpenFile, Tree, double_walk,
 };
 use cache_blobs::layer::{Error, LayerOptions, LayerReport, XattrPolicy, write_layer};
 use cache_blobs::tar::{self, Header, Kind, Reader, Timestamp};
@@ -12,7 +12,7 @@ use support::{directory, file, link, names, symlink, tree};
 
 fn layer(lower: &[(Header, &str)], upper: &[(Header, &str)], options: LayerOptions) -> (Vec<u8>, LayerReport) {
     let (lower, upper) = (tree(lower), tree(upper));
-    write_layer(double_walk(Some(&lower), &upper).unwrap(), &upper, Vec::new(), options).unwrap()
+    write_layer(double_walk(Some(&lower), &upper).unwrap(), Vec::new(), options).unwrap()
 }
 
 fn entries(lower: &[(Header, &str)], upper: &[(Header, &str)]) -> Vec<String> {
@@ -202,7 +202,7 @@ impl Directory for Odd {
 fn sockets_are_left_out_and_reported() {
     let odd = Odd { kind: FileKind::Socket, size: 0 };
     let changes = double_walk(None, &odd).unwrap();
-    let (archive, report) = write_layer(changes, &odd, Vec::new(), LayerOptions::default()).unwrap();
+    let (archive, report) = write_layer(changes, Vec::new(), LayerOptions::default()).unwrap();
     assert!(names(&archive).is_empty());
     assert_eq!((report.sockets.count, report.sockets.examples), (1, vec![b"odd".to_vec()]));
 }
@@ -212,7 +212,7 @@ fn a_file_that_grows_or_shrinks_meanwhile_is_an_error() {
     for size in [4, 6] {
         let odd = Odd { kind: FileKind::File, size };
         let changes = double_walk(None, &odd).unwrap();
-        let result = write_layer(changes, &odd, Vec::new(), LayerOptions::default());
+        let result = write_layer(changes, Vec::new(), LayerOptions::default());
         assert!(matches!(result, Err(Error::Archive(tar::Error::WrongSize { .. }))));
     }
 }
@@ -229,6 +229,6 @@ fn the_same_changes_give_the_same_bytes() {
 #[test]
 fn the_first_error_of_the_changes_ends_the_layer() {
     let failed: Result<Change, ChangesError> = Err(ChangesError::Changed { path: b"x".to_vec() });
-    let result = write_layer([failed], &MemoryTree::new(), Vec::new(), LayerOptions::default());
+    let result = write_layer([failed], Vec::new(), LayerOptions::default());
     assert!(matches!(result, Err(Error::Changes(ChangesError::Changed { .. }))));
 }

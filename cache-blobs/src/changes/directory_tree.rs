@@ -12,8 +12,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::file_content::FileContent;
+use super::own_directory::Number;
 use super::tree::join;
-use super::{Directory, Error, FileKind, Identity, Metadata, OpenFile, Operation, Tree, xattr_calls};
+use super::{Directory, Error, FileKind, Identity, Metadata, OpenFile, Operation, Tree, own_directory, xattr_calls};
 use crate::directory_names::directory_names;
 use crate::tar::Timestamp;
 
@@ -62,13 +63,14 @@ impl Tree for DirectoryTree {
 #[derive(Debug)]
 pub(super) struct OpenDirectory {
     fd: OwnedFd,
+    number: Number,
     path: Vec<u8>,
 }
 
 impl OpenDirectory {
     /// The topmost directory of a tree.
     pub(super) fn root(fd: OwnedFd) -> Self {
-        Self { fd, path: Vec::new() }
+        Self { fd, number: Number::next(), path: Vec::new() }
     }
 
     fn failed(&self, operation: Operation, name: &[u8], error: impl Into<io::Error>) -> Error {
@@ -80,11 +82,15 @@ impl OpenDirectory {
             .map_err(|error| self.failed(Operation::Open, name, error))
     }
 
-    /// A path for the attribute calls, which take no directory: the kernel's own link to the open directory, and the
-    /// name in it, which those calls do not follow. Opening the file instead would fail without read permission, and
-    /// would wake up devices.
-    fn proc_path(&self, name: &[u8]) -> Vec<u8> {
-        [b"/proc/self/fd/", self.fd.as_fd().as_raw_fd().to_string().as_bytes(), b"/", name].concat()
+    /// Calls `ask` with a path of `name` for the attribute calls, which take no directory and do not follow what the path ends
+    /// in: the name in the thread's own directory, or in the kernel's own link to the open one. Opening the file instead would
+    /// fail without read permission, and would wake up devices.
+    fn with_path<T>(&self, name: &[u8], ask: impl FnOnce(&OsStr) -> T) -> T {
+        if own_directory::enter(&self.fd, self.number) {
+            return ask(OsStr::from_bytes(name));
+        }
+        let descriptor = self.fd.as_fd().as_raw_fd().to_string();
+        ask(OsStr::from_bytes(&[b"/proc/self/fd/", descriptor.as_bytes(), b"/", name].concat()))
     }
 }
 
@@ -103,7 +109,7 @@ impl Directory for OpenDirectory {
 
     fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
         let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Arc::new(Self { fd, path: join(&self.path, name) }))
+        Ok(Arc::new(Self { fd, number: Number::next(), path: join(&self.path, name) }))
     }
 
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
@@ -129,16 +135,13 @@ impl Directory for OpenDirectory {
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let path = self.proc_path(name);
-        let (path, key) = (OsStr::from_bytes(&path), OsStr::from_bytes(key));
-        xattr_calls::value(|room| rustix::fs::lgetxattr(path, key, room))
+        let key = OsStr::from_bytes(key);
+        self.with_path(name, |path| xattr_calls::value(|room| rustix::fs::lgetxattr(path, key, room)))
             .map_err(|error| self.failed(Operation::ReadXattrs, name, error))
     }
 
     fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let path = self.proc_path(name);
-        let path = OsStr::from_bytes(&path);
-        xattr_calls::names(|room| rustix::fs::llistxattr(path, room))
+        self.with_path(name, |path| xattr_calls::names(|room| rustix::fs::llistxattr(path, room)))
             .map_err(|error| self.failed(Operation::ReadXattrs, name, error))
     }
 }

@@ -2,14 +2,12 @@
 //!
 //! Mirrors: containerd `continuity/fs` `Changes`, `doubleWalkDiff`.
 
-use std::sync::Arc;
 use std::vec::IntoIter;
-
-use cache_core::ports::Pool;
 
 use super::lookahead::Lookahead;
 use super::pair::{Pair, Steps};
-use super::{Change, Directory, Error, Tree};
+use super::walker_thread::spawn_walker;
+use super::{Change, Error, Tree};
 
 /// Compares two trees; without a lower one everything is an addition.
 ///
@@ -20,7 +18,7 @@ use super::{Change, Directory, Error, Tree};
 /// When a root cannot be opened.
 pub fn double_walk(lower: Option<&dyn Tree>, upper: &dyn Tree) -> Result<DoubleWalk, Error> {
     let lower = lower.map(Tree::root).transpose()?;
-    DoubleWalk::of(Vec::new(), lower.as_ref(), Some(&upper.root()?))
+    DoubleWalk::of(Pair::open(Vec::new(), lower, upper.root()?, None))
 }
 
 /// Iterator over the changes between two trees.
@@ -41,22 +39,18 @@ struct Numbered {
 }
 
 impl DoubleWalk {
-    /// A walk of two directories that are found under `path`.
-    pub(super) fn of(
-        path: Vec<u8>,
-        lower: Option<&Arc<dyn Directory>>,
-        upper: Option<&Arc<dyn Directory>>,
-    ) -> Result<Self, Error> {
+    /// A walk of two directories and all below them.
+    pub(super) fn of(pair: Pair) -> Result<Self, Error> {
         let mut walk = Self { levels: Vec::new(), lookahead: Lookahead::new(), failed: false };
-        walk.enter(Pair::open(path, lower, upper).compare())?;
+        walk.enter(pair.compare())?;
         Ok(walk)
     }
 
-    /// The same walk with a thread of `pool` that compares directories ahead. What it gives does not depend on it: where no
+    /// The same walk with a thread of its own that compares directories ahead. What it gives does not depend on it: where no
     /// thread can be had, the walk is merely slower.
     #[must_use]
-    pub fn helped_by(self, pool: &dyn Pool) -> Self {
-        if let Err(error) = pool.spawn(Box::new(self.lookahead.helper())) {
+    pub fn with_helper(self) -> Self {
+        if let Err(error) = spawn_walker(self.lookahead.helper()) {
             tracing::debug!(%error, "two trees are compared by one thread");
         }
         self

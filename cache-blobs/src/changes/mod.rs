@@ -31,10 +31,13 @@ mod memory_tree;
 mod metadata;
 mod overlay;
 mod overlay_upper;
+#[cfg(target_os = "linux")]
+mod own_directory;
 mod pair;
 mod same;
 mod tree;
-mod upper_tree;
+mod upper_directory;
+mod walker_thread;
 #[cfg(target_os = "linux")]
 mod xattr_calls;
 
@@ -50,7 +53,8 @@ pub use metadata::{FileKind, Identity, Metadata};
 pub use overlay::Overlay;
 pub use overlay_upper::{OverlayUpper, overlay_upper};
 pub use tree::{Directory, OpenFile, Tree, TreeEntry, lookup};
-pub use upper_tree::UpperTree;
 
+pub(crate) use change::Parent;
 pub(crate) use overlay::is_overlay_xattr;
 pub(crate) use same::CAPABILITY;
+pub(crate) use walker_thread::spawn_walker;

@@ -7,14 +7,16 @@ use std::vec::IntoIter;
 
 use super::same::is_same;
 use super::tree::{join, sorted_entries};
-use super::{Change, ChangeKind, Directory, Error, TreeEntry};
+use super::{Change, ChangeKind, Directory, Error, Parent, TreeEntry};
 
-/// Two directories to compare, or one without a counterpart.
+/// An upper directory to compare with a lower one, if there is any.
 #[derive(Debug)]
 pub(super) struct Pair {
     path: Vec<u8>,
     lower: Option<Side>,
-    upper: Option<Side>,
+    upper: Side,
+    /// The upper one as an entry; `None` for the root.
+    parent: Option<Arc<Parent>>,
 }
 
 /// A directory that is opened no sooner than it is read.
@@ -35,14 +37,14 @@ pub(super) struct Step {
 pub(super) type Steps = Result<Vec<Result<Step, Error>>, Error>;
 
 impl Pair {
-    /// Open directories that are found under `path`.
+    /// Open directories that are found under `path`, where the upper one is `parent`.
     pub(super) fn open(
         path: Vec<u8>,
-        lower: Option<&Arc<dyn Directory>>,
-        upper: Option<&Arc<dyn Directory>>,
+        lower: Option<Arc<dyn Directory>>,
+        upper: Arc<dyn Directory>,
+        parent: Option<Arc<Parent>>,
     ) -> Self {
-        let side = |directory: Option<&Arc<dyn Directory>>| directory.cloned().map(Side::Open);
-        Self { path, lower: side(lower), upper: side(upper) }
+        Self { path, lower: lower.map(Side::Open), upper: Side::Open(upper), parent }
     }
 
     /// Compares what is in the two, not what is below. What did not change takes no room in the result.
@@ -50,7 +52,7 @@ impl Pair {
         let mut names = Names::of(self.lower, self.upper)?;
         let mut steps = Vec::new();
         while let Some((lower, upper)) = names.next() {
-            let step = step(&self.path, lower, upper).transpose();
+            let step = step(&self.path, self.parent.as_ref(), lower, upper).transpose();
             let failed = matches!(step, Some(Err(_)));
             steps.extend(step);
             if failed {
@@ -61,24 +63,32 @@ impl Pair {
     }
 }
 
-fn step(above: &[u8], lower: Option<TreeEntry>, upper: Option<TreeEntry>) -> Result<Option<Step>, Error> {
-    let path = join(above, &upper.as_ref().or(lower.as_ref()).expect("one of the two is there").name);
+fn step(
+    above: &[u8],
+    parent: Option<&Arc<Parent>>,
+    lower: Option<TreeEntry>,
+    upper: Option<TreeEntry>,
+) -> Result<Option<Step>, Error> {
     let Some(upper) = upper else {
-        return Ok(Some(Step { change: Some(Change::deleted(path)), below: None }));
+        let deleted = lower.map(|lower| Change::deleted(join(above, &lower.name), parent.cloned()));
+        return Ok(deleted.map(|change| Step { change: Some(change), below: None }));
     };
     let kind = match &lower {
         None => Some(ChangeKind::Add),
-        Some(lower) if !is_same(&path, lower, &upper)? => Some(ChangeKind::Modify),
+        Some(lower) if !is_same(above, lower, &upper)? => Some(ChangeKind::Modify),
         Some(_) if upper.metadata.is_hard_linked() => Some(ChangeKind::Unmodified),
-        Some(_) => None,
+        Some(_) if upper.metadata.is_directory() => None,
+        Some(_) => return Ok(None),
     };
+    let path = join(above, &upper.name);
     let below = upper.metadata.is_directory().then(|| {
         // A lower file of another kind gives way to the directory, and all below that is new.
         let lower = lower.filter(|lower| lower.metadata.is_directory()).map(Side::Below);
-        Box::new(Pair { path: path.clone(), lower, upper: Some(Side::Below(upper.clone())) })
+        let itself = Arc::new(Parent { entry: upper.clone(), parent: parent.cloned() });
+        Box::new(Pair { path: path.clone(), lower, upper: Side::Below(upper.clone()), parent: Some(itself) })
     });
-    let change = kind.map(|kind| Change::present(kind, path, upper));
-    Ok((change.is_some() || below.is_some()).then_some(Step { change, below }))
+    let change = kind.map(|kind| Change::present(kind, path, upper, parent.cloned()));
+    Ok(Some(Step { change, below }))
 }
 
 /// The entries of two directories in the order of their names.
@@ -88,13 +98,12 @@ struct Names {
 }
 
 impl Names {
-    fn of(lower: Option<Side>, upper: Option<Side>) -> Result<Self, Error> {
-        let entries = |side: Option<Side>| match side {
-            Some(Side::Open(directory)) => sorted_entries(&directory),
-            Some(Side::Below(entry)) => sorted_entries(&entry.open()?),
-            None => Ok(Vec::new()),
+    fn of(lower: Option<Side>, upper: Side) -> Result<Self, Error> {
+        let entries = |side: Side| match side {
+            Side::Open(directory) => sorted_entries(&directory),
+            Side::Below(entry) => sorted_entries(&entry.open()?),
         };
-        let (lower, upper) = (entries(lower)?, entries(upper)?);
+        let (lower, upper) = (lower.map(entries).transpose()?.unwrap_or_default(), entries(upper)?);
         Ok(Self { lower: lower.into_iter().peekable(), upper: upper.into_iter().peekable() })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Mirrors: containerd `continuity/fs` `sameFile`, BuildKit `util/overlay` `sameDirent`.
 
+use super::tree::join;
 use super::{Error, FileKind, Operation, TreeEntry};
 use crate::content::{BLOCK_BYTES, Content, Extent};
 
@@ -11,8 +12,9 @@ pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 /// Compares metadata first and reads contents only when both times lost their nanoseconds.
 ///
 /// Size and time of directories do not count. When both files have equal nanoseconds other than 0 they are taken for
-/// the same although nobody looked at their contents; when only one has nanoseconds they differ.
-pub(super) fn is_same(path: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
+/// the same although nobody looked at their contents; when only one has nanoseconds they differ. `above` is the path of the
+/// directory that they are in.
+pub(super) fn is_same(above: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
     let (old, new) = (&lower.metadata, &upper.metadata);
     if old.identity == new.identity {
         return Ok(true);
@@ -34,7 +36,7 @@ pub(super) fn is_same(path: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Resu
     }
     match old.kind {
         FileKind::Symlink => Ok(lower.link_target()? == upper.link_target()?),
-        FileKind::File if old.size > 0 => same_content(path, lower, upper),
+        FileKind::File if old.size > 0 => same_content(&join(above, &upper.name), lower, upper),
         _ => Ok(true),
     }
 }

@@ -13,12 +13,12 @@ use cache_core::{Compression, Error, ErrorKind, Layer, Result};
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::changes::{
-    self, DirectoryTree, LowerTree, MemoryTree, Operation, Overlay, Tree, UpperTree, double_walk, overlay_upper,
+    self, DirectoryTree, LowerTree, MemoryTree, Operation, Overlay, Tree, double_walk, overlay_upper,
 };
 use crate::codec::Codecs;
 use crate::differ::upperdir::{Upperdir, upperdir};
 use crate::failure::{layer_failure, tree_failure};
-use crate::layer::{self, LayerOptions, LayerReport, write_layer_with};
+use crate::layer::{self, LayerOptions, LayerReport, write_layer_ahead};
 use crate::pack::{Budget, PackOptions, PackWriter, Packed, pack};
 
 /// How a [`TreeDiffer`] finds what changed.
@@ -137,25 +137,25 @@ impl TreeDiffer {
     }
 
     async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<Packed<LayerReport>, Failure> {
-        let (key, options, pool) = (call.key.to_owned(), call.layer_options(), Arc::clone(&self.pool));
+        let (key, options) = (call.key.to_owned(), call.layer_options());
         self.pack(call, move |out| {
             let failed = |error| Failure::Trees(tree_failure(&key, error));
             let upper: Arc<dyn Tree> = Arc::new(DirectoryTree::open(&upperdir.upper).map_err(failed)?);
             if upperdir.lowers.is_empty() {
                 let view = Overlay::new(vec![upper]);
-                let changes = double_walk(None, &view).map_err(failed)?.helped_by(&*pool);
-                return written(&key, write_layer_with(&*pool, changes, &view, out, options));
+                let changes = double_walk(None, &view).map_err(failed)?.with_helper();
+                return written(&key, write_layer_ahead(changes, out, options));
             }
             let open = |path: &PathBuf| LowerTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
             let lowers = upperdir.lowers.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let changes = overlay_upper(&Overlay::new(lowers), &upper).map_err(failed)?;
-            written(&key, write_layer_with(&*pool, changes, &UpperTree::new(upper), out, options))
+            written(&key, write_layer_ahead(changes, out, options))
         })
         .await
     }
 
     async fn pack_trees(&self, call: &Call<'_>) -> Result<Packed<LayerReport>, Failure> {
-        let (key, options, pool) = (call.key.to_owned(), call.layer_options(), Arc::clone(&self.pool));
+        let (key, options) = (call.key.to_owned(), call.layer_options());
         let lower = self.mounted(call.lower).await?;
         let upper = self.mounted(call.upper).await?;
         self.pack(call, move |out| {
@@ -164,8 +164,8 @@ impl TreeDiffer {
             let upper = upper.unwrap_or_else(|| Box::new(MemoryTree::new()));
             let changes =
                 double_walk(lower.as_deref(), &*upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
-            let changes = changes.helped_by(&*pool);
-            written(&key, write_layer_with(&*pool, changes, &*upper, out, options))
+            let changes = changes.with_helper();
+            written(&key, write_layer_ahead(changes, out, options))
         })
         .await
     }

@@ -6,9 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::IntoIter;
 
-use cache_core::ports::Pool;
-
-use crate::changes::{Change, ChangeKind, Error, FileKind, Operation, TreeEntry};
+use crate::changes::{Change, ChangeKind, Error, FileKind, Operation, TreeEntry, spawn_walker};
 use crate::content::Extent;
 
 /// Larger files are opened when it is their turn: they are read in blocks anyway, and would hold a handle until then.
@@ -45,8 +43,8 @@ enum Batch {
 }
 
 impl ReadAhead {
-    /// Goes through `changes` on a thread of `pool`, or gives them back when none can be had.
-    pub(super) fn begin<I>(pool: &dyn Pool, changes: I) -> Result<Self, I>
+    /// Goes through `changes` on a thread of its own, or gives them back when none can be had.
+    pub(super) fn begin<I>(changes: I) -> Result<Self, I>
     where
         I: Iterator<Item = Result<Change, Error>> + Send + 'static,
     {
@@ -67,7 +65,7 @@ impl ReadAhead {
             drop(sender);
             drop(end);
         };
-        match pool.spawn(Box::new(job)) {
+        match spawn_walker(job) {
             Ok(()) => Ok(Self { batch: Vec::new().into_iter(), batches: Some(batches), ended }),
             Err(error) => {
                 tracing::debug!(%error, "small files are not read ahead");

@@ -1,33 +1,13 @@
-//! The upper directory of an overlay, for those who know its whiteouts.
+//! A directory of an overlay's upper layer, for those who know its whiteouts.
 
 use std::sync::Arc;
 
 use super::overlay::{is_overlay_xattr, without_overlay_xattrs};
 use super::tree::join;
-use super::{Directory, Error, Metadata, OpenFile, Tree};
+use super::{Directory, Error, Metadata, OpenFile};
 
-/// The upper directory of an overlay as a [`Tree`] without overlay's own attributes. Whiteouts are shown as the devices that
-/// they are; [`overlay_upper`](super::overlay_upper) knows them. For a tree without them take an
-/// [`Overlay`](super::Overlay), which looks at every file once more. The contents of a metadata-only copy are
-/// [`Error::Unsupported`].
-#[derive(Clone, Debug)]
-pub struct UpperTree(Arc<dyn Tree>);
-
-impl UpperTree {
-    /// The tree of the bare directory `upper`.
-    #[must_use]
-    pub fn new(upper: Arc<dyn Tree>) -> Self {
-        Self(upper)
-    }
-}
-
-impl Tree for UpperTree {
-    fn root(&self) -> Result<Arc<dyn Directory>, Error> {
-        self.0.root().map(|root| shown(Vec::new(), root))
-    }
-}
-
-/// `directory`, which is found under `path`, without overlay's own attributes.
+/// `directory`, which is found under `path`, without overlay's own attributes. Whiteouts are shown as the devices that they are. The
+/// contents of a metadata-only copy are [`Error::Unsupported`].
 pub(super) fn shown(path: Vec<u8>, directory: Arc<dyn Directory>) -> Arc<dyn Directory> {
     Arc::new(UpperDirectory { path, directory })
 }
