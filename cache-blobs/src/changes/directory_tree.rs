@@ -100,7 +100,8 @@ impl Directory for OpenDirectory {
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
-        match rustix::fs::statat(&self.fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+        let directory = if own_directory::enter(&self.fd, self.number) { rustix::fs::CWD } else { self.fd.as_fd() };
+        match rustix::fs::statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(metadata_of(&stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(self.failed(Operation::Inspect, name, error)),

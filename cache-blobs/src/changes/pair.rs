@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::same::is_same;
+use super::same::{Alike, alike, capability, holds_same};
 use super::tree::{join, sorted_entries};
 use super::{Change, ChangeKind, Directory, Error, Parent, TreeEntry};
 
@@ -49,10 +49,13 @@ impl Pair {
 
     /// Compares what is in the two, not what is below. What did not change takes no room in the result.
     pub(super) fn compare(self) -> Steps {
-        let mut names = Names::of(self.lower, self.upper)?;
+        let names: Vec<Name> = Names::of(self.lower, self.upper)?.map(Name::of).collect();
+        // One directory after the other, since a thread's own directory is one of the two.
+        let lower: Vec<_> = names.iter().map(|name| name.capability(name.lower.as_ref())).collect();
+        let upper: Vec<_> = names.iter().map(|name| name.capability(name.upper.as_ref())).collect();
         let mut steps = Vec::new();
-        while let Some((lower, upper)) = names.next() {
-            let step = step(&self.path, self.parent.as_ref(), lower, upper).transpose();
+        for (name, capabilities) in names.into_iter().zip(lower.into_iter().zip(upper)) {
+            let step = name.step(&self.path, self.parent.as_ref(), capabilities).transpose();
             let failed = matches!(step, Some(Err(_)));
             steps.extend(step);
             if failed {
@@ -63,32 +66,64 @@ impl Pair {
     }
 }
 
-fn step(
-    above: &[u8],
-    parent: Option<&Arc<Parent>>,
+/// One name in both directories.
+struct Name {
     lower: Option<TreeEntry>,
     upper: Option<TreeEntry>,
-) -> Result<Option<Step>, Error> {
-    let Some(upper) = upper else {
-        let deleted = lower.map(|lower| Change::deleted(join(above, &lower.name), parent.cloned()));
-        return Ok(deleted.map(|change| Step { change: Some(change), below: None }));
-    };
-    let kind = match &lower {
-        None => Some(ChangeKind::Add),
-        Some(lower) if !is_same(above, lower, &upper)? => Some(ChangeKind::Modify),
-        Some(_) if upper.metadata.is_hard_linked() => Some(ChangeKind::Unmodified),
-        Some(_) if upper.metadata.is_directory() => None,
-        Some(_) => return Ok(None),
-    };
-    let path = join(above, &upper.name);
-    let below = upper.metadata.is_directory().then(|| {
-        // A lower file of another kind gives way to the directory, and all below that is new.
-        let lower = lower.filter(|lower| lower.metadata.is_directory()).map(Side::Below);
-        let itself = Arc::new(Parent { entry: upper.clone(), parent: parent.cloned() });
-        Box::new(Pair { path: path.clone(), lower, upper: Side::Below(upper.clone()), parent: Some(itself) })
-    });
-    let change = kind.map(|kind| Change::present(kind, path, upper, parent.cloned()));
-    Ok(Some(Step { change, below }))
+    alike: Alike,
+}
+
+type Capability = Result<Option<Vec<u8>>, Error>;
+
+impl Name {
+    fn of((lower, upper): (Option<TreeEntry>, Option<TreeEntry>)) -> Self {
+        let both = lower.as_ref().zip(upper.as_ref());
+        let alike = both.map_or(Alike::No, |(lower, upper)| alike(&lower.metadata, &upper.metadata));
+        Self { lower, upper, alike }
+    }
+
+    /// The capability of one of the two, where it makes a difference.
+    fn capability(&self, entry: Option<&TreeEntry>) -> Capability {
+        entry.filter(|_| self.alike == Alike::ByMetadata).map_or(Ok(None), capability)
+    }
+
+    fn is_same(&self, above: &[u8], (old, new): (Capability, Capability)) -> Result<bool, Error> {
+        match (self.alike, &self.lower, &self.upper) {
+            (Alike::Identical, ..) => Ok(true),
+            (Alike::ByMetadata, Some(lower), Some(upper)) => Ok(old? == new? && holds_same(above, lower, upper)?),
+            _ => Ok(false),
+        }
+    }
+
+    fn step(
+        self,
+        above: &[u8],
+        parent: Option<&Arc<Parent>>,
+        capabilities: (Capability, Capability),
+    ) -> Result<Option<Step>, Error> {
+        let is_same = self.is_same(above, capabilities)?;
+        let Self { lower, upper, .. } = self;
+        let Some(upper) = upper else {
+            let deleted = lower.map(|lower| Change::deleted(join(above, &lower.name), parent.cloned()));
+            return Ok(deleted.map(|change| Step { change: Some(change), below: None }));
+        };
+        let kind = match &lower {
+            None => Some(ChangeKind::Add),
+            Some(_) if !is_same => Some(ChangeKind::Modify),
+            Some(_) if upper.metadata.is_hard_linked() => Some(ChangeKind::Unmodified),
+            Some(_) if upper.metadata.is_directory() => None,
+            Some(_) => return Ok(None),
+        };
+        let path = join(above, &upper.name);
+        let below = upper.metadata.is_directory().then(|| {
+            // A lower file of another kind gives way to the directory, and all below that is new.
+            let lower = lower.filter(|lower| lower.metadata.is_directory()).map(Side::Below);
+            let itself = Arc::new(Parent { entry: upper.clone(), parent: parent.cloned() });
+            Box::new(Pair { path: path.clone(), lower, upper: Side::Below(upper.clone()), parent: Some(itself) })
+        });
+        let change = kind.map(|kind| Change::present(kind, path, upper, parent.cloned()));
+        Ok(Some(Step { change, below }))
+    }
 }
 
 /// The entries of two directories in the order of their names.
@@ -107,8 +142,13 @@ impl Names {
         Ok(Self { lower: lower.into_iter().peekable(), upper: upper.into_iter().peekable() })
     }
 
+}
+
+impl Iterator for Names {
+    type Item = (Option<TreeEntry>, Option<TreeEntry>);
+
     /// What comes first in either directory: an entry of one, or those of both under the same name.
-    fn next(&mut self) -> Option<(Option<TreeEntry>, Option<TreeEntry>)> {
+    fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.lower.peek(), self.upper.peek()) {
             (None, None) => return None,
             (Some(_), None) => Ordering::Less,
