@@ -115,11 +115,12 @@ impl BenchStore {
     }
 }
 
-/// Every compression, with its name.
-pub fn compressions() -> [(&'static str, CompressionConfig); 3] {
+/// Every compression, and gzip at its fastest, with its name.
+pub fn compressions() -> [(&'static str, CompressionConfig); 4] {
     [
         ("uncompressed", CompressionConfig::uncompressed()),
         ("gzip", CompressionConfig::gzip()),
+        ("gzip-1", CompressionConfig::gzip().with_level(1)),
         ("zstd", CompressionConfig::zstd()),
     ]
 }

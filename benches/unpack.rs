@@ -1,19 +1,21 @@
-//! A layer becomes files: decoded, hashed and created below a root.
+//! A layer becomes files: hashed as a blob, decoded, hashed as a tar, and created below a root.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 use benches::{BenchStore, BenchTree, compressions};
+use cache_blobs::DecodingAhead;
 use cache_blobs::apply::{ApplyOptions, unpack};
 use cache_blobs::codec::Codecs;
+use cache_core::{Algorithm, ThreadPool};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn unpacking(criterion: &mut Criterion) {
     let tree = BenchTree::find().expect("a benchmark needs a tree");
     let store = BenchStore::open().expect("a benchmark needs a store");
     let blobs = store.embedded.local.directory().join("blobs");
-    let (codecs, options) = (Codecs::default(), ApplyOptions::default());
+    let (pool, codecs, options) = (ThreadPool::new(), Codecs::default(), ApplyOptions::default());
     let mut group = criterion.benchmark_group("unpack");
     group.sample_size(10).throughput(Throughput::Bytes(tree.bytes));
     for (name, compression) in compressions() {
@@ -30,8 +32,10 @@ fn unpacking(criterion: &mut Criterion) {
                     let root_handle = File::open(root.path()).expect("the directory opens");
                     let source = Box::new(std::io::Cursor::new(blob.clone()));
                     let start = Instant::now();
-                    let mut tar = codecs.decode(source).expect("the layer decodes");
+                    let mut tar =
+                        DecodingAhead::start(&pool, &codecs, source, Algorithm::Sha256).expect("a thread starts");
                     unpack(&mut tar, &root_handle, &options).expect("the layer unpacks");
+                    tar.finish().expect("the layer decodes");
                     spent += start.elapsed();
                 }
                 spent

@@ -1,22 +1,22 @@
 //! The applier: a layer blob becomes files of a snapshot.
 
-use std::io::{self, Read};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::Read;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::ports::{
     Access, Applied, Applier, ApplyOptions, ApplySource, BlobReader, ContentStore, Mount, MountedTree, Mounter, Pool,
 };
-use cache_core::{Compression, Descriptor, Digest, DigestHasher, Error, ErrorKind, MediaType, MediaTypeFamily, Result};
+use cache_core::{Compression, Descriptor, Digest, Error, ErrorKind, MediaType, MediaTypeFamily, Result};
 
 use crate::apply::{self, unpack};
 use crate::codec::Codecs;
+use crate::decoding_ahead::DecodingAhead;
 use crate::failure::apply_failure;
 use crate::pack::read_blocking;
 
 /// Unpacks layers of any registered codec through mounts. One pass verifies the blob, decodes it, computes the DiffID and
-/// creates the files.
+/// creates the files, on two threads.
 ///
 /// Mirrors: containerd `core/diff/apply`.
 #[derive(Clone, Debug)]
@@ -73,6 +73,7 @@ impl Applier for LayerApplier {
         let work = Unpacking {
             descriptor: descriptor.clone(),
             expected: options.expected_diff_id,
+            pool: Arc::clone(&self.pool),
             codecs: self.codecs.clone(),
             options: self.options.clone().with_layer_mode(options.layer_mode),
             tree,
@@ -86,6 +87,7 @@ impl Applier for LayerApplier {
 struct Unpacking {
     descriptor: Descriptor,
     expected: Option<Digest>,
+    pool: Arc<dyn Pool>,
     codecs: Codecs,
     options: apply::ApplyOptions,
     tree: Arc<dyn MountedTree>,
@@ -94,31 +96,26 @@ struct Unpacking {
 impl Unpacking {
     fn run(self, blob: impl Read + Send + 'static) -> Result<Applied> {
         let descriptor = &self.descriptor;
-        let seen = Arc::new(AtomicU64::new(0));
-        let blob_hasher = Arc::new(Mutex::new(DigestHasher::new(descriptor.digest.algorithm())));
-        let blob = Watched { inner: blob, seen: Arc::clone(&seen), hasher: Arc::clone(&blob_hasher) };
-        let decoding = self.codecs.decode(Box::new(blob))?;
-        let compression = decoding.codec().compression();
-        if !may_be(&descriptor.media_type, &compression) {
+        let algorithm = descriptor.digest.algorithm();
+        let mut tar = DecodingAhead::start(&*self.pool, &self.codecs, Box::new(blob), algorithm)?;
+        if !may_be(&descriptor.media_type, &tar.codec().compression()) {
             return Err(corrupt(descriptor, "the layer is not what its media type says"));
         }
-        let mut tar = Hashed { inner: decoding, hasher: DigestHasher::default() };
-        let options = self.options.with_compressed(Arc::clone(&seen));
+        let options = self.options.with_compressed(tar.compressed());
         let unpacked = unpack(&mut tar, self.tree.directory(), &options);
         let unpacked = unpacked.map_err(|error| apply_failure(descriptor.digest, error))?;
-        let blob_digest = blob_hasher.lock().unwrap_or_else(PoisonError::into_inner).clone().finish();
-        if seen.load(Ordering::Relaxed) != descriptor.size || blob_digest != descriptor.digest {
+        let decoded = tar.finish()?;
+        if decoded.blob_bytes != descriptor.size || decoded.blob_digest != descriptor.digest {
             return Err(corrupt(descriptor, "the blob has another digest"));
         }
-        let diff_id = tar.hasher.finish();
-        if self.expected.is_some_and(|expected| expected != diff_id) {
+        if self.expected.is_some_and(|expected| expected != decoded.diff_id) {
             return Err(corrupt(descriptor, "the layer has another DiffID"));
         }
         if !unpacked.xattrs.is_empty() || unpacked.devices.count > 0 {
             tracing::warn!(layer = %descriptor.digest, xattrs = ?unpacked.xattrs, devices = ?unpacked.devices,
                 "some of the layer could not be unpacked here");
         }
-        Ok(Applied { diff_id, size: unpacked.stream_bytes })
+        Ok(Applied { diff_id: decoded.diff_id, size: unpacked.stream_bytes })
     }
 }
 
@@ -139,34 +136,4 @@ fn may_be(media_type: &MediaType, compression: &Compression) -> bool {
 
 fn corrupt(descriptor: &Descriptor, why: &'static str) -> Error {
     Error::new(ErrorKind::Corrupt, "unpack layer", descriptor.digest).with_source(why)
-}
-
-/// A blob that is counted and hashed while it is read.
-struct Watched<R> {
-    inner: R,
-    seen: Arc<AtomicU64>,
-    hasher: Arc<Mutex<DigestHasher>>,
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.lock().unwrap_or_else(PoisonError::into_inner).update(&buffer[..count]);
-        self.seen.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-/// A tar that is hashed while it is read.
-struct Hashed<R> {
-    inner: R,
-    hasher: DigestHasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
 }

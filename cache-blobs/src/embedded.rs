@@ -15,6 +15,7 @@ use cache_core::{Backends, Error, Result, SystemClock, ThreadPool};
 use crate::LayerApplier;
 use crate::chain::LayerBackends;
 use crate::codec::Codecs;
+use crate::convert::{Converter, ConverterBackends};
 use crate::differ::TreeDiffer;
 use crate::pack::Budget;
 
@@ -96,7 +97,7 @@ pub struct Embedded {
     pub cache: CacheManager,
     /// The differ, for direct use.
     pub differ: TreeDiffer,
-    /// The differ, as blob chains use it.
+    /// The differ and the converter, as blob chains use them.
     pub layers: LayerBackends,
     /// The codecs.
     pub codecs: Codecs,
@@ -144,7 +145,14 @@ impl Embedded {
             clock,
         };
         let cache = CacheManager::open(backends.clone()).await?;
-        let layers = LayerBackends::new(Arc::new(differ.clone()));
+        let converter = Converter::new(ConverterBackends {
+            content: backends.content.clone(),
+            leases: backends.leases.clone(),
+            pool: backends.pool.clone(),
+            codecs: codecs.clone(),
+            budget: budget.clone(),
+        });
+        let layers = LayerBackends::new(Arc::new(differ.clone())).with_converter(converter);
         Ok(Self { local, backends, cache, differ, layers, codecs, budget })
     }
 }

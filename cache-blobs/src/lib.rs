@@ -6,7 +6,9 @@
 //! - [`layer`] makes the archive of a layer from it, or from plain entries.
 //! - [`codec`] compresses layers: a port, and what implements it here.
 //! - [`pack`] turns archives into committed blobs within one budget.
-//! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says.
+//! - [`convert`] gives layers in other compressions; [`RemoteBlob`] is what lazy refs pull.
+//! - [`copy_blob`] brings a blob from one place to another; [`verify_blob`] checks that a layer is what it says;
+//!   [`DecodingAhead`] decodes one on another thread than its reader's.
 //! - [`chain`] gives every ref of a chain its blob; [`remote`] is what can be copied elsewhere.
 #![cfg_attr(target_os = "linux", doc = "- [`apply`] unpacks a layer into a directory, and never outside of it.")]
 #![cfg_attr(target_os = "linux", doc = "- [`differ`] compares two snapshots.")]
@@ -51,7 +53,9 @@ pub mod chain;
 pub mod changes;
 pub mod codec;
 pub mod content;
+pub mod convert;
 mod copy;
+mod decoding_ahead;
 #[cfg(target_os = "linux")]
 pub mod differ;
 #[cfg(target_os = "linux")]
@@ -64,6 +68,7 @@ pub mod layer;
 pub mod layout;
 pub mod pack;
 pub mod remote;
+mod remote_blob;
 pub mod tar;
 mod verify;
 mod windows;
@@ -71,4 +76,6 @@ mod windows;
 #[cfg(target_os = "linux")]
 pub use applier::LayerApplier;
 pub use copy::{BlobSource, BusyKey, CopyError, CopyOptions, copy_blob};
+pub use decoding_ahead::{DecodedLayer, DecodingAhead};
+pub use remote_blob::RemoteBlob;
 pub use verify::{Verified, verify_blob};

@@ -59,7 +59,7 @@ fn a_level_out_of_range_is_invalid_and_the_error_names_the_range() {
 
 #[test]
 fn members_tell_their_length_and_nothing_of_time_or_machine() {
-    let tar = data(1_200_000, 2);
+    let tar = data(4_800_000, 2);
     let blob = blob(&tar, None);
     let mut rest = &blob[..];
     let mut members = Vec::new();
@@ -71,7 +71,7 @@ fn members_tell_their_length_and_nothing_of_time_or_machine() {
         members.push(isize);
         rest = next;
     }
-    assert_eq!(members, [524_288, 524_288, 1_200_000 - 2 * 524_288]);
+    assert_eq!(members, [2_097_152, 2_097_152, 4_800_000 - 2 * 2_097_152]);
 }
 
 /// Fails when the lock file brings a libdeflate that compresses otherwise: blobs then get new digests, which the
@@ -81,7 +81,7 @@ fn the_bytes_of_the_default_level_are_these() {
     let recipe = Gzip::new().recipe(None).unwrap();
     assert_eq!(
         recipe.to_label(),
-        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":524288,"parameters":"member-size"}"#
+        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":2097152,"parameters":"member-size"}"#
     );
 }
 

@@ -149,6 +149,14 @@ fn public_types_are_debug_send_and_sync() {
     check::<cache_blobs::codec::Encoded>();
     check::<cache_blobs::codec::Gzip>();
     check::<cache_blobs::codec::Zstd>();
+    #[cfg(feature = "estargz")]
+    {
+        check::<cache_blobs::codec::Estargz>();
+        check::<cache_blobs::codec::estargz::EstargzReader>();
+        check::<cache_blobs::codec::estargz::EstargzLimits>();
+        check::<cache_blobs::codec::estargz::Footer>();
+        check::<cache_blobs::codec::estargz::Toc>();
+    }
     check::<cache_blobs::pack::Budget>();
     check::<cache_blobs::pack::PackWriter>();
     check::<cache_blobs::pack::PipeReader>();

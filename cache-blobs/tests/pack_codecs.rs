@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use cache_blobs::codec::{
     Block, BlockEncoder, Codec, Codecs, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, LayerMediaTypes, Levels,
-    Mark, MarkedWrite, PlacedMark, Recipe, Sample, Sequence, StreamEncoder, TarTotal, error_of_io,
+    Recipe, Sample, Sequence, StreamEncoder, TarTotal, error_of_io,
 };
 use cache_blobs::pack::{PackOptions, PackWriter, Packed, pack};
 use cache_core::annotation::UNCOMPRESSED;
 use cache_core::{Annotations, CodecId, Compression, Digest, Error, ErrorKind, MediaType, Result};
-use pack_rig::{Fate, Pace, budget, data, decode, pool, sink};
+use pack_rig::{Fate, Pace, budget, data, decode, pool, sink, write_all};
 use pollster::block_on;
 
 /// The shapes that the toy takes.
@@ -52,9 +52,7 @@ impl Codec for Toy {
 
     fn encoder(&self, _level: Option<i32>) -> Result<Encoder> {
         Ok(match self {
-            Self::Stream | Self::OfBlob => {
-                Encoder::Stream(Box::new(Flipping { toy: *self, calls: 0, marks: Vec::new() }))
-            }
+            Self::Stream | Self::OfBlob => Encoder::Stream(Box::new(Flipping { toy: *self, calls: 0 })),
             Self::Table => Encoder::Blocks(Arc::new(FlippingBlocks)),
         })
     }
@@ -88,7 +86,6 @@ fn flip(bytes: &[u8]) -> Vec<u8> {
 struct Flipping {
     toy: Toy,
     calls: usize,
-    marks: Vec<PlacedMark>,
 }
 
 impl StreamEncoder for Flipping {
@@ -103,7 +100,6 @@ impl StreamEncoder for Flipping {
     fn encode(&mut self, block: Block) -> Result<Vec<u8>> {
         assert_eq!(block.offset, (self.calls * BLOCK_BYTES) as u64, "blocks come in order");
         self.calls += 1;
-        self.marks.extend(block.marks);
         let magic = if block.offset == 0 { MAGIC } else { b"" };
         Ok([magic, &flip(&block.bytes)].concat())
     }
@@ -117,8 +113,7 @@ impl StreamEncoder for Flipping {
             Toy::OfBlob => DiffIdRule::OfBlob,
             Toy::Stream | Toy::Table => DiffIdRule::Own { diff_id: hasher.finish(), uncompressed_bytes },
         };
-        let payloads = self.marks.iter().filter(|placed| matches!(placed.mark, Mark::Payload { .. })).count();
-        let annotations = Annotations::from([("toy/payloads".to_owned(), payloads.to_string())]);
+        let annotations = Annotations::from([("toy/blocks".to_owned(), self.calls.to_string())]);
         Ok(Ending { trailer: flip(TRAILER), annotations, diff_id })
     }
 }
@@ -139,13 +134,13 @@ impl BlockEncoder for FlippingBlocks {
         Some(Box::new(Table::default()))
     }
 
-    /// Writes a `|` at each cut, and tells where the cuts went.
+    /// Writes a `|` at each place of the plan, and tells where it went.
     fn encode(&self, block: Block) -> Result<Encoded> {
+        let plan = block.plan.unwrap().downcast::<Vec<u64>>().unwrap();
         let mut bytes = Vec::new();
         let mut cuts = Vec::new();
         for (at, byte) in block.bytes.iter().enumerate() {
-            let place = block.offset + at as u64;
-            if block.marks.iter().any(|placed| placed.mark == Mark::Cut && placed.offset == place) {
+            if plan.contains(&(block.offset + at as u64)) {
                 bytes.push(b'|');
                 cuts.push(bytes.len());
             }
@@ -166,11 +161,7 @@ impl Sequence for Table {
     fn block(&mut self, block: &mut Block) -> Result<()> {
         assert_eq!(block.offset, self.seen.len() as u64);
         self.seen.extend_from_slice(&block.bytes);
-        for placed in block.marks.clone() {
-            if let Mark::Payload { .. } = placed.mark {
-                block.marks.push(PlacedMark { offset: placed.offset, mark: Mark::Cut });
-            }
-        }
+        block.plan = Some(Box::new(payload_places()));
         Ok(())
     }
 
@@ -192,25 +183,26 @@ impl Sequence for Table {
 
 const PAYLOADS: [usize; 6] = [10, 0, 2500, 999, 1, 4000];
 
-/// Something like a tar: eight bytes of header before each payload. Gives where payloads begin.
-fn write(writer: &mut PackWriter) -> Result<Vec<u64>> {
+/// Where payloads begin in [`tar`].
+fn payload_places() -> Vec<u64> {
+    let mut offset = 0;
     let mut places = Vec::new();
-    let mut write = || -> io::Result<()> {
-        for (seed, bytes) in (1..).zip(PAYLOADS) {
-            writer.mark(Mark::Entry)?;
-            writer.write_all(b"[header]")?;
-            if bytes > 0 {
-                places.push(writer.written());
-                writer.mark(Mark::Payload { bytes: bytes as u64 })?;
-                writer.write_all(&data(bytes, seed))?;
-            }
+    for bytes in PAYLOADS {
+        offset += 8;
+        if bytes > 0 {
+            places.push(offset);
         }
-        writer.mark(Mark::End)
-    };
-    write().map_err(|error| error_of_io("write", "a test tar", error))?;
-    Ok(places)
+        offset += bytes as u64;
+    }
+    places
 }
 
+fn write(writer: &mut PackWriter) -> Result<Vec<u64>> {
+    write_all(writer, &tar())?;
+    Ok(payload_places())
+}
+
+/// Something like a tar: eight bytes of header before each payload.
 fn tar() -> Vec<u8> {
     let pieces = (1..).zip(PAYLOADS).flat_map(|(seed, bytes)| [b"[header]".to_vec(), data(bytes, seed)]);
     pieces.collect::<Vec<_>>().concat()
@@ -232,7 +224,7 @@ fn a_stream_codec_sees_all_in_order_and_ends_with_trailer_annotation_and_diff_id
         assert_eq!(blob, [MAGIC, &flip(&whole)].concat());
         assert_eq!(packed.diff_id, Digest::of(&whole));
         assert_eq!(packed.uncompressed_bytes, whole.len() as u64);
-        assert_eq!(packed.annotations["toy/payloads"], "5");
+        assert_eq!(packed.annotations["toy/blocks"], tar().len().div_ceil(BLOCK_BYTES).to_string());
         assert_eq!(packed.layer().descriptor.annotations, packed.annotations);
         let Fate::Committed(labels) = fate else { panic!("{fate:?}") };
         assert_eq!(labels[UNCOMPRESSED], packed.diff_id.to_string());

@@ -52,3 +52,15 @@ fn directories_are_debug_send_and_sync() {
     holds::<cache_blobs::apply::Applied>();
     holds::<cache_blobs::apply::Error>();
 }
+
+#[test]
+fn conversions_and_remotes_are_debug_send_and_sync() {
+    holds::<cache_blobs::convert::Converter>();
+    holds::<cache_blobs::convert::ConverterBackends>();
+    holds::<cache_blobs::convert::ConversionLimits>();
+    holds::<cache_blobs::chain::RemoteOptions>();
+    holds::<cache_blobs::chain::Remotes>();
+    holds::<cache_blobs::chain::VariantRemotes>();
+    holds::<cache_blobs::chain::VariantRemotesIter<'_>>();
+    holds::<cache_blobs::RemoteBlob>();
+}

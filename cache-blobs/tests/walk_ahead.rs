@@ -67,8 +67,13 @@ fn a_layer_whose_files_are_read_ahead_has_the_same_bytes() {
 #[test]
 fn an_upperdir_that_is_read_ahead_has_the_same_bytes() {
     let lower = tree(&[file("d/e/gone", "x"), file("d/e/kept", "x"), file("d/same", "x")]);
-    let upper: Arc<dyn Tree> =
-        Arc::new(tree(&[directory("d"), directory("d/e"), whiteout("d/e/gone"), file("d/e/kept", "yy"), file("d/same", "x")]));
+    let upper: Arc<dyn Tree> = Arc::new(tree(&[
+        directory("d"),
+        directory("d/e"),
+        whiteout("d/e/gone"),
+        file("d/e/kept", "yy"),
+        file("d/same", "x"),
+    ]));
     let changes = || overlay_upper(&lower, &upper).unwrap();
     let alone = write_layer(changes(), Vec::new(), LayerOptions::default()).unwrap().0;
     let ahead = write_layer_ahead(changes(), Vec::new(), LayerOptions::default()).unwrap().0;

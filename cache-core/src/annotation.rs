@@ -26,3 +26,13 @@ pub const CONTAINERD_IMAGE_NAME: &str = "io.containerd.image.name";
 pub const IMAGE_CREATED: &str = "org.opencontainers.image.created";
 /// How a blob's bytes were made: codec, library, version, level and block size.
 pub const RECIPE: &str = "layercache/recipe";
+/// Prefix of content labels `…blob-<digest>` that name a variant of the blob, by which a collector keeps it.
+pub const VARIANT: &str = "containerd.io/gc.ref.content.blob-";
+/// The media type that a blob remembers.
+pub const BLOB_MEDIA_TYPE: &str = "buildkit.io/blob/mediatype";
+/// Prefix of content labels that are a blob's remembered annotations.
+pub const BLOB_ANNOTATION: &str = "buildkit.io/blob/annotation.";
+/// The digest of an eStargz layer's table of contents.
+pub const ESTARGZ_TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
+/// Bytes of what an eStargz layer decodes to.
+pub const ESTARGZ_UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";

@@ -23,6 +23,14 @@ pub fn to_vec_indented<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     write(value, GoEscaping(PrettyFormatter::with_indent(b"  ")))
 }
 
+/// `value` with an indent of one tab, as the eStargz library writes tables of contents.
+///
+/// # Errors
+/// `Invalid` if the value has no JSON form.
+pub fn to_vec_tabbed<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    write(value, GoEscaping(PrettyFormatter::with_indent(b"\t")))
+}
+
 /// Reads JSON `null`, which Go writes for an empty list or map, as the empty value.
 pub fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -3,7 +3,8 @@
 //!
 //! - Values: [`Digest`], [`Descriptor`], [`MediaType`], [`Layer`], [`BlobChain`], [`Timestamp`], …
 //! - [`ports`]: what an embedder may inject.
-//! - [`cache`]: refs over injected backends; [`flight`]: work that several callers want once.
+//! - [`cache`]: refs over injected backends; [`flight`]: work that several callers want once; [`variants`]: a layer in other
+//!   compressions.
 //! - Backends: [`memory`], and by Cargo feature or system `local` (one directory for any number of processes), `snapshot`
 //!   (overlayfs and native trees) and `mount`.
 //! - [`driver`]: a content store over a place for bytes of your own.
@@ -55,6 +56,7 @@ pub mod snapshot;
 mod system_clock;
 mod thread_pool;
 mod timestamp;
+pub mod variants;
 
 pub use backends::Backends;
 pub use compression::{CodecId, Compression, CompressionConfig, Conversion};

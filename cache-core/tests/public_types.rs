@@ -22,6 +22,7 @@ fn everything_public_is_debug_send_and_sync() {
     promises::<(Layer, MediaType, Platform, SystemClock, ThreadPool, Timestamp)>();
     promises::<(Begun, BlobInfo, Committed, DiffOptions, Image, IngestStatus, Lease, LeaseOptions)>();
     promises::<(DriverContent, Mount, NoProgress, Phase, SnapshotInfo, TemporaryLease)>();
+    promises::<(cache_core::cache::MissingBlobs, cache_core::variants::VariantWalk<'_>)>();
 }
 
 #[test]

@@ -73,6 +73,7 @@ fn wrong_values_are_refused() {
         "--export-cache=type=local,dest=x,compression=gzip,compression-level=99",
         "--export-cache=type=local,dest=x,image-manifest=perhaps",
         "--export-cache=type=local,dest=x,oci-mediatypes=false,image-manifest=true",
+        "--export-cache=type=local,dest=x,compression=estargz,compression-level=13",
         "--import-cache=type=local",
         "--output=type=oci",
         "--output=type=image",
@@ -90,13 +91,26 @@ fn wrong_values_are_refused() {
     refused(&["prune", "--store=STORE", "--keep-duration=5x"]);
     refused(&["diff", "--store=STORE", "--lower=", "--upper=.", "--compression=lzma"]);
     refused(&["diff", "--store=STORE", "--lower=", "--upper=.", "--threads=0"]);
+    refused(&["convert", "--store=STORE", "--blob=x", "--compression=lzma"]);
+    refused(&["convert", "--store=STORE", "--blob=x", "--compression=zstd", "--compression-level=23"]);
+    refused(&build_with("--output=type=oci,dest=x,force-compression=perhaps"));
     refused(&["image", "inspect", "somewhere"]);
 }
 
 #[test]
+fn estargz_with_docker_media_types_is_refused() {
+    for argument in [
+        "--output=type=oci,dest=x,compression=estargz,oci-mediatypes=false",
+        "--output=type=docker,dest=x,compression=estargz,oci-mediatypes=false",
+        "--export-cache=type=local,dest=x,compression=estargz,oci-mediatypes=false",
+    ] {
+        assert_names(&build_with(argument), &["estargz", "Docker"]);
+    }
+}
+
+#[test]
 fn what_is_not_built_yet_says_so() {
-    let commands: [&[&str]; 12] = [
-        &["convert", "--store=STORE", "--blob=x", "--compression=zstd"],
+    let commands: [&[&str]; 10] = [
         &["verify", "--store=STORE", "--blob=x"],
         &["cache", "explain", "type=local,src=x", "--key=a"],
         &["image", "copy", "oci:x", "type=oci,dest=y", "--store=STORE"],
@@ -107,7 +121,6 @@ fn what_is_not_built_yet_says_so() {
         &build_with("--output=type=image,name=x,push=true"),
         &build_with("--import-cache=type=registry,ref=example.com/x"),
         &build_with("--export-cache=type=inline"),
-        &build_with("--export-cache=type=local,dest=x,force-compression=true"),
     ];
     for command in commands {
         assert_names(command, &["not built yet"]);

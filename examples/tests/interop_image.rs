@@ -40,13 +40,15 @@ fn assert_read_by_others(snapshotter: &'static str, steps: &[(&str, &str)]) {
     for (_, command) in steps {
         shell(&plain, command);
     }
-    for compression in ["gzip", "zstd", "uncompressed"] {
+    for compression in ["gzip", "zstd", "estargz", "uncompressed"] {
         let layout = work.path().join(format!("layout-{compression}"));
         let output = format!(
             "--output=type=oci,dest={},tar=false,name=example.com/demo:latest,compression={compression}",
             layout.display()
         );
-        let build = Build::new(&work.path().join("store"), steps).with_snapshotter(snapshotter).with(output);
+        let build = Build::new(&work.path().join(format!("store-{compression}")), steps)
+            .with_snapshotter(snapshotter)
+            .with(output);
         let built = build.run();
 
         let source = latest(&layout);

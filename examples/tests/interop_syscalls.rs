@@ -98,7 +98,8 @@ fn an_upperdir_is_packed_without_opening_a_lower_directory_and_with_one_look_a_f
     let work = tempfile::tempdir().unwrap();
     // The tool resolves links in the paths that it is given, and so does strace.
     let work = work.path().canonicalize().unwrap();
-    let [bottom, top, upper, second, merged] = ["bottom", "top", "upper", "second", "merged"].map(|name| work.join(name));
+    let [bottom, top, upper, second, merged] =
+        ["bottom", "top", "upper", "second", "merged"].map(|name| work.join(name));
     for directory in [&bottom, &top, &upper, &second, &merged] {
         std::fs::create_dir(directory).unwrap();
     }
@@ -141,7 +142,8 @@ fn an_upperdir_is_packed_without_opening_a_lower_directory_and_with_one_look_a_f
         assert!(looks.values().all(|times| *times == 1), "{looks:?}");
 
         // Files have names of their own, since calls in a thread's own directory have no others.
-        let files: Vec<_> = changed.iter().filter(|path| upper.join(path).symlink_metadata().unwrap().is_file()).collect();
+        let files: Vec<_> =
+            changed.iter().filter(|path| upper.join(path).symlink_metadata().unwrap().is_file()).collect();
         for file in files {
             let name = file.file_name();
             let lists = |call: &&Call| call.name.ends_with("listxattr") && call.path.file_name() == name;

@@ -3,6 +3,7 @@
 use cache_core::cache::ImmutableRef;
 use cache_core::flight::Held;
 use cache_core::ports::{DiffOptions, Differ, Lease, ParentDiff, TemporaryLease};
+use cache_core::variants::link_variant;
 use cache_core::{BlobChain, Error, ErrorKind, Layer, Result};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -10,11 +11,12 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::chain::layer_backends::LayerBackends;
 
 /// Whether missing blobs are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Creation {
     /// Blobs are looked for. Nothing is finalized and nothing is made.
     LookOnly,
     /// Refs are finalized, and blobs that are missing are made.
+    #[default]
     MakeMissing,
 }
 
@@ -54,21 +56,41 @@ pub async fn compute_blob_chain(
     // that fails stay with their refs.
     let mut layers = Vec::with_capacity(refs.len());
     for below in &refs {
-        if let Some(layer) = made.try_next().await? {
-            layers.push(below.set_blob(lease, &layer).await?);
+        match made.try_next().await? {
+            Some(Made::Before(layer)) => layers.push(layer),
+            Some(Made::Now(layer)) => layers.push(give(below, lease, layer).await?),
+            None => {}
         }
     }
     Ok(Some(BlobChain::new(layers)))
 }
 
+/// Gives a ref its layer. One that came too late, as it was made in another compression at the same time, is a variant of the
+/// first.
+async fn give(to: &ImmutableRef, lease: &Lease, layer: Layer) -> Result<Layer> {
+    let first = to.set_blob(lease, &layer).await?;
+    if first.descriptor.digest != layer.descriptor.digest && first.diff_id == layer.diff_id {
+        link_variant(to.backends().content.as_ref(), &first, &layer).await?;
+    }
+    Ok(first)
+}
+
+/// A layer of a chain.
+enum Made {
+    /// The ref had it.
+    Before(Layer),
+    /// The ref is to have it.
+    Now(Layer),
+}
+
 /// The layer of one ref, made together with everybody who wants the same one now.
-async fn make(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, options: &DiffOptions) -> Result<Layer> {
+async fn make(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, options: &DiffOptions) -> Result<Made> {
     if let Some(layer) = of.layer() {
-        return Ok(layer);
+        return Ok(Made::Before(layer));
     }
     let key = (of.id().to_owned(), options.compression.compression.clone(), options.compression.level);
     let work = || make_alone(of.clone(), backends.clone(), options.clone());
-    backends.flights.run(key, work).await?.adopt_into(lease).await
+    backends.flights.run(key, work).await?.adopt_into(lease).await.map(Made::Now)
 }
 
 async fn make_alone(of: ImmutableRef, backends: LayerBackends, options: DiffOptions) -> Result<Held<Layer>> {

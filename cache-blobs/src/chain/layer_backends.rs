@@ -7,6 +7,8 @@ use cache_core::flight::{Group, Held};
 use cache_core::ports::{Differ, ParentDiffer};
 use cache_core::{Compression, Layer, Result};
 
+use crate::convert::Converter;
+
 /// Layers of one chain that are made at the same time, unless the caller says otherwise. Each holds an open ingest and two
 /// views; the bytes and the workers are bounded by the packer's budget.
 const CONCURRENT_LAYERS: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
@@ -22,6 +24,7 @@ pub struct LayerBackends {
     pub(super) differs: Vec<Arc<dyn Differ>>,
     pub(super) parent_differ: Option<Arc<dyn ParentDiffer>>,
     pub(super) concurrent_layers: NonZeroUsize,
+    pub(super) converter: Option<Converter>,
     pub(super) flights: Arc<Group<LayerKey, Result<Held<Layer>>>>,
 }
 
@@ -32,6 +35,7 @@ impl LayerBackends {
             differs: vec![differ],
             parent_differ: None,
             concurrent_layers: CONCURRENT_LAYERS,
+            converter: None,
             flights: Arc::default(),
         }
     }
@@ -48,6 +52,14 @@ impl LayerBackends {
     #[must_use]
     pub fn with_parent_differ(mut self, parent_differ: Arc<dyn ParentDiffer>) -> Self {
         self.parent_differ = Some(parent_differ);
+        self
+    }
+
+    /// The same; layers that exist in another compression than a forced one are converted by `converter`. Without one, forcing
+    /// is `Unsupported`, and so are the variants of remotes.
+    #[must_use]
+    pub fn with_converter(mut self, converter: Converter) -> Self {
+        self.converter = Some(converter);
         self
     }
 

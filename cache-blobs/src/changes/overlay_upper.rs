@@ -15,7 +15,7 @@ use super::{Change, ChangeKind, Directory, DoubleWalk, Error, Parent, Tree, Tree
 /// Finds what changed by looking at the upper directory only; the result equals that of
 /// [`double_walk`](super::double_walk()) on the mounted overlay, but costs no look at what did not change.
 ///
-/// `base` is what lies below: a mounted lower directory, or an [`Overlay`] of the lower directories. `upper` is the
+/// `base` is what lies below: a mounted lower directory, or an [`Overlay`](super::Overlay) of the lower directories. `upper` is the
 /// bare upper directory, with its whiteouts.
 ///
 /// Like BuildKit, and unlike the double walk, it does not report a file that overlayfs copied up without any change,

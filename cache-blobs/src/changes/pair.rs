@@ -141,7 +141,6 @@ impl Names {
         let (lower, upper) = (lower.map(entries).transpose()?.unwrap_or_default(), entries(upper)?);
         Ok(Self { lower: lower.into_iter().peekable(), upper: upper.into_iter().peekable() })
     }
-
 }
 
 impl Iterator for Names {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use cache_core::{Annotations, Digest, DigestHasher, Result};
 
-use crate::codec::mark::PlacedMark;
-
 /// Encodes one layer.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -21,17 +19,17 @@ pub enum Encoder {
 }
 
 /// A piece of the tar.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Block {
     /// Bytes of tar before it.
     pub offset: u64,
     /// Its bytes: [`block_bytes`](BlockEncoder::block_bytes), fewer in the last one. The only block of an empty tar is empty.
     pub bytes: Vec<u8>,
-    /// The marks in it, in their order. Block encoders without a [`Sequence`] get none.
-    pub marks: Vec<PlacedMark>,
+    /// What the encoder's own [`Sequence`] wants to be done with it.
+    pub plan: Option<Notes>,
 }
 
-/// What a block encoder tells its [`Sequence`] of one block, such as where its parts begin.
+/// What a block encoder and its [`Sequence`] tell each other of one block, such as where its parts begin.
 pub type Notes = Box<dyn Any + Send + Sync>;
 
 /// The outcome of one block.
@@ -65,7 +63,7 @@ pub trait BlockEncoder: Send + Sync + Debug + 'static {
 /// The part of a block-shaped encoder that sees everything in the order of the tar: it digests files, keeps a table of
 /// contents, and ends the blob. Its calls come from one thread.
 pub trait Sequence: Send + Sync + Debug + 'static {
-    /// Sees a block before it is encoded, and may add [`Cut`](crate::codec::Mark::Cut) marks to it.
+    /// Sees a block before it is encoded, and may add a [`plan`](Block::plan) for its encoder.
     ///
     /// # Errors
     /// Refuses the tar: `Invalid` or `Corrupt`.

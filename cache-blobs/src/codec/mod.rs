@@ -5,13 +5,15 @@
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 mod contexts;
 mod encoder;
+#[cfg(feature = "estargz")]
+pub mod estargz;
 mod failure;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod level;
-mod mark;
 mod port;
 mod recipe;
+mod recognise;
 mod registry;
 mod sample;
 mod uncompressed;
@@ -21,16 +23,17 @@ mod zstd;
 pub use encoder::{
     Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
 };
+#[cfg(feature = "estargz")]
+pub use estargz::Estargz;
 pub(crate) use failure::carried;
 pub use failure::{error_of_io, io_error};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 pub use level::Levels;
-pub use mark::{Mark, MarkedWrite, PlacedMark};
 pub use port::{Codec, LayerMediaTypes};
 pub use recipe::Recipe;
 pub use registry::{Codecs, Decoding};
-pub use sample::{SAMPLE_HEAD_BYTES, Sample};
+pub use sample::{SAMPLE_HEAD_BYTES, SAMPLE_TAIL_BYTES, Sample};
 pub use uncompressed::Uncompressed;
 #[cfg(feature = "zstd")]
 pub use zstd::Zstd;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cache_core::{Compression, Error, ErrorKind, MediaType, MediaTypeFamily, Result};
+use cache_core::{Compression, CompressionConfig, Error, ErrorKind, MediaType, MediaTypeFamily, Result};
 
 use crate::codec::failure::error_of_io;
 use crate::codec::port::Codec;
@@ -16,13 +16,15 @@ use crate::codec::uncompressed::Uncompressed;
 pub struct Codecs(Vec<Arc<dyn Codec>>);
 
 impl Default for Codecs {
-    /// The built-in codecs that this build has: uncompressed, and by Cargo feature gzip and zstd.
+    /// The built-in codecs that this build has: uncompressed, and by Cargo feature gzip, zstd and eStargz.
     fn default() -> Self {
         let codecs = Self(vec![Arc::new(Uncompressed)]);
         #[cfg(feature = "gzip")]
         let codecs = codecs.with(Arc::new(crate::codec::Gzip::new()));
         #[cfg(feature = "zstd")]
         let codecs = codecs.with(Arc::new(crate::codec::Zstd::new()));
+        #[cfg(feature = "estargz")]
+        let codecs = codecs.with(Arc::new(crate::codec::Estargz::new()));
         codecs
     }
 }
@@ -60,6 +62,25 @@ impl Codecs {
     pub fn named(&self, name: &str) -> Result<Arc<dyn Codec>> {
         let found = self.0.iter().find(|codec| codec.compression().name() == name);
         found.cloned().ok_or_else(|| self.unsupported("find the codec", name.escape_debug()))
+    }
+
+    /// The codec of layers as `config` wants them in manifests of `family`. Mirrors: BuildKit
+    /// `exporter/containerimage/opts.go`, the conflict of `compression` with `oci-mediatypes`.
+    ///
+    /// # Errors
+    /// `Unsupported` as [`of`](Self::of); `Invalid` for a level out of range, and for a family that has no name for such
+    /// layers, as Docker's has none for eStargz.
+    pub fn for_family(&self, config: &CompressionConfig, family: MediaTypeFamily) -> Result<Arc<dyn Codec>> {
+        let codec = self.of(&config.compression)?;
+        codec.recipe(config.level)?;
+        match family {
+            MediaTypeFamily::Docker if codec.media_types().docker.is_none() => Err(Error::new(
+                ErrorKind::Invalid,
+                "choose a media type",
+                format_args!("compression {} has none of Docker's", config.compression),
+            )),
+            _ => Ok(codec),
+        }
     }
 
     /// The codec whose layers are called `media_type`, in any of its forms; of several, the one that was registered first.

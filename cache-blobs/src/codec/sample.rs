@@ -3,6 +3,10 @@
 /// Bytes of a blob's head that a codec can count on in [`Sample::head`], if the blob has as many. containerd looks at ten.
 pub const SAMPLE_HEAD_BYTES: usize = 512;
 
+/// Bytes of a blob's end that are in [`Sample::tail`], if the blob has as many. eStargz's footer takes 51, that of containers/storage
+/// for chunked zstd 72.
+pub const SAMPLE_TAIL_BYTES: usize = 512;
+
 /// The parts of a blob by which codecs recognise their own.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

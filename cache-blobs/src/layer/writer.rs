@@ -38,11 +38,7 @@ pub fn write_layer<W: Write>(
 ///
 /// # Panics
 /// If the changes or the tree panic on the other thread.
-pub fn write_layer_ahead<W: Write, I>(
-    changes: I,
-    out: W,
-    options: LayerOptions,
-) -> Result<(W, LayerReport), Error>
+pub fn write_layer_ahead<W: Write, I>(changes: I, out: W, options: LayerOptions) -> Result<(W, LayerReport), Error>
 where
     I: Iterator<Item = Result<Change, changes::Error>> + Send + 'static,
 {
@@ -51,7 +47,9 @@ where
         Err(changes) => return write_layer(changes, out, options),
     };
     let mut writer = LayerWriter::new(out, options);
-    reads.try_for_each(|read| read.map_err(Error::from).and_then(|(change, loaded)| writer.write_read(&change, loaded)))?;
+    reads.try_for_each(|read| {
+        read.map_err(Error::from).and_then(|(change, loaded)| writer.write_read(&change, loaded))
+    })?;
     writer.finish()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cache_core::{Digest, DigestHasher, Result};
 
-use crate::codec::{Block, DiffIdRule, EncodedBlock, Ending, Mark, MarkedWrite, PlacedMark, TarTotal, io_error};
+use crate::codec::{Block, DiffIdRule, EncodedBlock, Ending, TarTotal, io_error};
 use crate::pack::line::Line;
 use crate::pack::stage::{Follower, Stage};
 use crate::pack::workers::Turns;
@@ -20,8 +20,6 @@ pub struct PackWriter {
     /// `None` where the blob's digest is the DiffID.
     hasher: Option<DigestHasher>,
     block: Option<Block>,
-    /// Marks between two blocks.
-    marks: Vec<PlacedMark>,
     written: u64,
     submitted: u64,
     followed: u64,
@@ -43,23 +41,17 @@ impl PackWriter {
             Stage::Identity => None,
             Stage::Blocks { .. } | Stage::Stream { .. } => Some(DigestHasher::default()),
         };
-        Self {
-            line,
-            turns,
-            follower,
-            hasher,
-            block: None,
-            marks: Vec::new(),
-            written: 0,
-            submitted: 0,
-            followed: 0,
-            blob_bytes: 0,
-        }
+        Self { line, turns, follower, hasher, block: None, written: 0, submitted: 0, followed: 0, blob_bytes: 0 }
     }
 
     /// Bytes of tar so far.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The digest of the tar so far; `None` where nobody computes it, because it is going to be the blob's.
+    pub fn digest(&self) -> Option<Digest> {
+        self.hasher.clone().map(DigestHasher::finish)
     }
 
     /// Adds to the block that is being filled, or to a new one when there is memory for it, what fits of `bytes`; says how
@@ -70,12 +62,7 @@ impl PackWriter {
             self.line.reserve()?;
         }
         let offset = self.written;
-        let marks = &mut self.marks;
-        let block = self.block.get_or_insert_with(|| Block {
-            offset,
-            bytes: Vec::with_capacity(capacity),
-            marks: std::mem::take(marks),
-        });
+        let block = self.block.get_or_insert_with(|| Block { offset, bytes: Vec::with_capacity(capacity), plan: None });
         let (now, _later) = bytes.split_at(bytes.len().min(capacity - block.bytes.len()));
         block.bytes.extend_from_slice(now);
         if let Some(hasher) = &mut self.hasher {
@@ -149,19 +136,6 @@ impl Write for PackWriter {
 
     /// Does nothing: blocks leave when they are full.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MarkedWrite for PackWriter {
-    fn mark(&mut self, mark: Mark) -> io::Result<()> {
-        if !matches!(self.follower, Follower::Nobody) {
-            let placed = PlacedMark { offset: self.written, mark };
-            match &mut self.block {
-                Some(block) => block.marks.push(placed),
-                None => self.marks.push(placed),
-            }
-        }
         Ok(())
     }
 }

@@ -45,6 +45,17 @@ impl Block {
         Self([0; TAR_BLOCK_BYTES])
     }
 
+    /// The block of exactly so many bytes.
+    #[cfg(feature = "estargz")]
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    #[cfg(feature = "estargz")]
+    pub(super) fn type_flag(&self) -> u8 {
+        self.0[TYPE_FLAG]
+    }
+
     pub(super) fn field(&self, range: Range<usize>) -> &[u8] {
         &self.0[range]
     }

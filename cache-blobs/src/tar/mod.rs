@@ -30,6 +30,8 @@ mod limits;
 mod number;
 mod pax;
 mod reader;
+#[cfg(feature = "estargz")]
+mod scanner;
 mod source;
 mod sparse;
 mod sparse_map;
@@ -40,6 +42,8 @@ pub use error::{Error, Field, Limit, Place, Problem};
 pub use header::{Header, Kind, Timestamp};
 pub use limits::ReadLimits;
 pub use reader::Reader;
+#[cfg(feature = "estargz")]
+pub(crate) use scanner::{Scanned, ScannedEntry, Scanner};
 pub use writer::{EntryWriter, Writer};
 
 #[cfg(target_os = "linux")]

@@ -167,12 +167,9 @@ impl<R: Read> Reader<R> {
 
     fn long_name(&mut self, block: &Block, total: &mut u64, place: &Place) -> Result<Vec<u8>, Error> {
         let before = Extended { bytes: *total, ..Extended::default() };
-        let mut name = self.extended_bytes(block, &before, place)?;
+        let name = self.extended_bytes(block, &before, place)?;
         *total += name.len() as u64;
-        while name.last() == Some(&0) {
-            name.pop();
-        }
-        if name.contains(&0) { Err(malformed(place, Problem::NulInName)) } else { Ok(name) }
+        long_name_of(name, place)
     }
 
     /// Decodes a main header and sets up its contents.
@@ -215,16 +212,24 @@ impl<R: Read> Reader<R> {
     }
 }
 
-fn malformed(place: &Place, problem: Problem) -> Error {
+/// The name in the contents of a GNU long name.
+pub(super) fn long_name_of(mut name: Vec<u8>, place: &Place) -> Result<Vec<u8>, Error> {
+    while name.last() == Some(&0) {
+        name.pop();
+    }
+    if name.contains(&0) { Err(malformed(place, Problem::NulInName)) } else { Ok(name) }
+}
+
+pub(super) fn malformed(place: &Place, problem: Problem) -> Error {
     Error::Malformed { place: place.clone(), problem }
 }
 
-fn in_order(holds: bool, place: &Place) -> Result<(), Error> {
+pub(super) fn in_order(holds: bool, place: &Place) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(malformed(place, Problem::HeaderOrder)) }
 }
 
 /// Global headers are ignored, as containerd does, so one that would matter to another program is refused.
-fn check_global(global: &Extended, place: &Place) -> Result<(), Error> {
+pub(super) fn check_global(global: &Extended, place: &Place) -> Result<(), Error> {
     let matters = |key: &[u8]| matches!(key, pax::PATH | pax::LINK | pax::SIZE) || key.starts_with(pax::SPARSE_PREFIX);
     if global.records.keys().any(|key| matters(key)) || !global.sparse_numbers.is_empty() {
         return Err(malformed(place, Problem::GlobalRecord));

@@ -6,6 +6,7 @@ use crate::cache::blob::{self, ChainIds, check_blob};
 use crate::cache::core::Core;
 use crate::cache::create::Birth;
 use crate::cache::immutable::ImmutableRef;
+use crate::cache::lazy::LazyBlob;
 use crate::cache::manager::CacheManager;
 use crate::cache::options::RefOptions;
 use crate::cache::record::{BLOB_CHAIN_INDEX, CHAIN_INDEX, Phase, Record};
@@ -35,6 +36,38 @@ impl CacheManager {
         parent: Option<&ImmutableRef>,
         options: RefOptions,
     ) -> Result<ImmutableRef> {
+        self.find_by_blob(lease, layer, None, parent, options).await
+    }
+
+    /// As [`get_by_blob`](Self::get_by_blob), for a blob that may be elsewhere: it is pulled from `source` when somebody
+    /// reads it through a remote of the ref, or mounts the ref or one above it. An existing ref learns of `source`, too.
+    ///
+    /// # Errors
+    /// As [`get_by_blob`](Self::get_by_blob); nothing is asked of `source`.
+    ///
+    /// # Cancel safety
+    /// As [`get_by_blob`](Self::get_by_blob).
+    ///
+    /// Mirrors: BuildKit `cache/manager.go`, `GetByBlob` with a descriptor handler.
+    pub async fn get_by_remote_blob(
+        &self,
+        lease: &Lease,
+        layer: &Layer,
+        source: Arc<dyn LazyBlob>,
+        parent: Option<&ImmutableRef>,
+        options: RefOptions,
+    ) -> Result<ImmutableRef> {
+        self.find_by_blob(lease, layer, Some(source), parent, options).await
+    }
+
+    async fn find_by_blob(
+        &self,
+        lease: &Lease,
+        layer: &Layer,
+        source: Option<Arc<dyn LazyBlob>>,
+        parent: Option<&ImmutableRef>,
+        options: RefOptions,
+    ) -> Result<ImmutableRef> {
         self.core.settle().await;
         self.core.check_lease(lease).await?;
         if let Some(parent) = parent {
@@ -45,9 +78,12 @@ impl CacheManager {
             }
         }
         let ids = ChainIds::over(parent, layer)?;
-        let wanted = Wanted { layer: layer.clone(), parent: parent.cloned(), options, ids };
+        let wanted = Wanted { layer: layer.clone(), source, parent: parent.cloned(), options, ids };
         let find = || find_or_make(Arc::clone(&self.core), wanted.clone());
         let found = self.core.by_blob.run(ids.blob_chain, find).await?;
+        if let Some(source) = &wanted.source {
+            found.provide(Arc::clone(source));
+        }
         found.entry().give_out();
         found.tell(&wanted.options).await?;
         Ok(found)
@@ -73,6 +109,7 @@ impl ImmutableRef {
 #[derive(Clone)]
 struct Wanted {
     layer: Layer,
+    source: Option<Arc<dyn LazyBlob>>,
     parent: Option<ImmutableRef>,
     options: RefOptions,
     ids: ChainIds,
@@ -94,7 +131,10 @@ async fn find_or_make(core: Arc<Core>, wanted: Wanted) -> Result<ImmutableRef> {
     let lease = birth.lease().clone();
     birth.complete(async move { lease.manager().attach(&lease, &resources).await }).await?;
     // Held from here on; so it is still there when the record points to it.
-    check_blob(core.backends.content.as_ref(), &wanted.layer).await?;
+    match check_blob(core.backends.content.as_ref(), &wanted.layer).await {
+        Err(error) if error.kind() == ErrorKind::NotFound && wanted.source.is_some() => {}
+        checked => checked?,
+    }
     let mut record = birth.record(wanted.parent.as_ref(), Phase::Finalized, &wanted.options, &snapshot);
     blob::set(&mut record, &wanted.layer, wanted.ids);
     let entry = birth.finish(record, wanted.parent.as_ref()).await?;

@@ -24,6 +24,8 @@ pub(super) enum Task {
     Extract(String),
     /// Makes the view of the record.
     View(String),
+    /// Brings the blob into the store.
+    Pull(Digest),
 }
 
 #[derive(Debug)]

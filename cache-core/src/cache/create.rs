@@ -80,7 +80,8 @@ impl Birth {
         let id = id::fresh();
         let in_use: Arc<dyn LockGuard> = core.backends.locks.acquire(&use_lock(&id), LockMode::Shared).await?.into();
         let labels = Labels::from([(LEASE_LABEL.to_owned(), id.clone())]);
-        let options = LeaseOptions::new(LeaseKind::Flat).with_id(&id).with_labels(labels);
+        // Not flat: it keeps the variants that the labels of its blob name.
+        let options = LeaseOptions::new(LeaseKind::Permanent).with_id(&id).with_labels(labels);
         // A creation that is dropped may have made the lease already.
         let discard = Discard { core, id: Some(&id) };
         let leases = Arc::clone(&core.backends.leases);

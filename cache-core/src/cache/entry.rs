@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::core::Core;
 use crate::cache::immutable::ImmutableRef;
+use crate::cache::lazy::LazyBlob;
 use crate::cache::record::{Phase, Record};
 use crate::cache::records::Loaded;
 use crate::cache::view::View;
@@ -19,6 +20,7 @@ pub(super) struct Entry {
     parent: Option<ImmutableRef>,
     loaded: Mutex<Loaded>,
     view: Mutex<Option<Arc<View>>>,
+    source: Mutex<Option<Arc<dyn LazyBlob>>>,
     /// A caller got a handle, not only a child.
     given_out: AtomicBool,
     in_use: Arc<dyn LockGuard>,
@@ -37,6 +39,7 @@ impl Entry {
             parent,
             loaded: Mutex::new(loaded),
             view: Mutex::new(None),
+            source: Mutex::new(None),
             given_out: AtomicBool::new(false),
             in_use,
         }
@@ -97,6 +100,16 @@ impl Entry {
     {
         self.learn(self.core.records.update(&self.id, change).await?);
         Ok(())
+    }
+
+    /// Where the blob can be had, as far as anybody told.
+    pub(super) fn source(&self) -> Option<Arc<dyn LazyBlob>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes where the blob can be had; the first one stays.
+    pub(super) fn provide(&self, source: Arc<dyn LazyBlob>) {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(source);
     }
 
     pub(super) fn view(&self) -> MutexGuard<'_, Option<Arc<View>>> {

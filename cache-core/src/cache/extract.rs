@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join;
+
 use crate::cache::core::Task;
 use crate::cache::entry::Entry;
 use crate::cache::id;
 use crate::cache::immutable::ImmutableRef;
+use crate::cache::lazy::make_all_present;
+use crate::cache::missing::MissingBlobs;
 use crate::cache::record::Record;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::Labels;
 use crate::ports::{ApplyOptions, ApplySource, Prepared, TemporaryLease};
@@ -17,10 +22,11 @@ const TARGET_SNAPSHOT: &str = "containerd.io/snapshot.ref";
 
 impl ImmutableRef {
     /// Makes sure that its snapshot is there and committed: unpacks the layers, from the topmost one that has a snapshot.
-    /// A snapshot that has vanished is unpacked again if there is a blob.
+    /// Blobs that are elsewhere are pulled. A snapshot that has vanished is unpacked again if there is a blob.
     ///
     /// # Errors
-    /// `NotFound` if a snapshot is missing and there is no blob for it; `Unsupported` if an applier is needed and there is
+    /// `NotFound` if a snapshot is missing and there is no blob for it, with [`MissingBlobs`] where blobs are missing; as
+    /// [`make_present`](Self::make_present); `Unsupported` if an applier is needed and there is
     /// none; `Corrupt` and `LimitExceeded` as [`Applier::apply`](crate::ports::Applier::apply); the backends' own failures.
     ///
     /// # Cancel safety
@@ -37,12 +43,29 @@ impl ImmutableRef {
             next = layer.parent();
             missing.push(layer);
         }
-        for layer in missing.iter().rev() {
-            let entry = layer.entry();
-            entry.core().tasks.run(Task::Extract(layer.snapshot_key()), || unpack(Arc::clone(entry))).await?;
+        if missing.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        missing.reverse();
+        let unknown = self.missing_blobs().await?;
+        let needed =
+            |digest: &Digest| missing.iter().any(|of| of.layer().is_some_and(|it| it.descriptor.digest == *digest));
+        let unknown = MissingBlobs::new(unknown.digests().iter().copied().filter(needed));
+        if !unknown.is_empty() {
+            return Err(unknown.into_error(self.id()));
+        }
+        // Layers are unpacked while those above are still pulled.
+        try_join(make_all_present(&missing), unpack_all(&missing)).await.map(drop)
     }
+}
+
+/// Unpacks `layers`, bottom first.
+async fn unpack_all(layers: &[ImmutableRef]) -> Result<()> {
+    for layer in layers {
+        let entry = layer.entry();
+        entry.core().tasks.run(Task::Extract(layer.snapshot_key()), || unpack(Arc::clone(entry))).await?;
+    }
+    Ok(())
 }
 
 /// Unpacks the one layer of `entry`; what is under it must have its snapshot.
@@ -58,6 +81,7 @@ async fn unpack(entry: Arc<Entry>) -> Result<()> {
     let applier = backends.applier.as_ref();
     let applier =
         applier.ok_or_else(|| Error::new(ErrorKind::Unsupported, "unpack layer without an applier", &name))?;
+    ImmutableRef::from_entry(Arc::clone(&entry)).make_present().await?;
     let lease = core.lease(entry.id()).await?;
     let temporary = TemporaryLease::create(backends.leases.as_ref()).await?;
     let key = format!("extract-{} {name}", id::fresh());

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::cache::core::Core;
-use crate::cache::remove::variants_lease;
 use crate::error::{ErrorKind, Result};
 use crate::ports::Resource;
+use crate::variants::VariantWalk;
 
 /// The sizes of all resources of all records, and how many records hold each.
 #[derive(Debug, Default)]
@@ -71,11 +71,11 @@ impl Ledger {
 }
 
 impl Core {
-    /// Notes what the leases of the record `id` hold; the bytes of what no earlier record held.
+    /// Notes what the lease of the record `id` holds; the bytes of what no earlier record held.
     pub(super) async fn enter(&self, ledger: &mut Ledger, id: &str) -> Result<u64> {
         let mut resources = BTreeMap::new();
-        for lease in [id.to_owned(), variants_lease(id)] {
-            for resource in self.resources_of(&lease).await? {
+        for resource in self.resources_of(id).await? {
+            for resource in self.with_variants(resource).await? {
                 let bytes = match ledger.items.get(&resource) {
                     Some(item) => item.bytes,
                     None => self.bytes_of(&resource).await?,
@@ -84,6 +84,19 @@ impl Core {
             }
         }
         Ok(ledger.enter(id, resources.into_iter().collect()))
+    }
+
+    /// What is held with `resource`: of a blob, its variants.
+    async fn with_variants(&self, resource: Resource) -> Result<Vec<Resource>> {
+        let Resource::Content(blob) = resource else { return Ok(vec![resource]) };
+        let mut walk = VariantWalk::new(self.backends.content.as_ref(), blob);
+        let mut held = vec![resource];
+        while let Some(info) = walk.next().await? {
+            if info.digest != blob {
+                held.push(Resource::Content(info.digest));
+            }
+        }
+        Ok(held)
     }
 
     async fn resources_of(&self, lease: &str) -> Result<Vec<Resource>> {

@@ -8,15 +8,10 @@ use crate::ports::{LockGuard, LockMode};
 /// How a removal ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
-    /// The record and its leases are gone.
+    /// The record and its lease are gone.
     Removed,
     /// A handle in some process or a child record keeps it.
     Kept,
-}
-
-/// The lease by which compressed variants of a record's blob are held.
-pub(super) fn variants_lease(id: &str) -> String {
-    format!("{id}-variants")
 }
 
 /// A record that nobody can use while this lives.
@@ -55,7 +50,8 @@ impl Alone<'_> {
         self.core.records.update(self.id, change).await.map(drop)
     }
 
-    /// Removes the record and its leases, unless a child keeps it. Its snapshot and blobs can be collected then.
+    /// Removes the record and its lease, unless a child keeps it. Its snapshot, its blob and the blob's variants can be
+    /// collected then.
     ///
     /// The record is marked first and goes last: whoever finds the mark goes on. A lease without a record is removed too.
     pub(super) async fn remove(self) -> Result<Removal> {
@@ -69,7 +65,6 @@ impl Alone<'_> {
             }
         }
         let leases = &self.core.backends.leases;
-        leases.delete(&variants_lease(self.id)).await?;
         leases.delete(self.id).await?;
         records.delete(self.id).await?;
         Ok(Removal::Removed)

@@ -1,13 +1,12 @@
 //! `layercache apply`: one layer over a directory.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
 
+use cache_blobs::DecodingAhead;
 use cache_blobs::apply::{ApplyOptions, OverlayXattrs, Whiteouts, unpack};
 use cache_blobs::codec::Codecs;
-use cache_core::{Digest, DigestHasher};
+use cache_core::{Algorithm, Digest, ThreadPool};
 use serde::Serialize;
 
 use crate::args::{Apply, WhiteoutChoice};
@@ -38,42 +37,13 @@ pub(crate) fn run(arguments: &Apply) -> Result<(), Failure> {
 }
 
 fn unpack_over(arguments: &Apply, blob: File, into: &File) -> Result<Report, Failure> {
-    let compressed = Arc::new(AtomicU64::new(0));
-    let counted = Counted { inner: blob, count: Arc::clone(&compressed) };
-    let decoding = Codecs::default().decode(Box::new(counted))?;
-    let mut tar = Hashed { inner: decoding, hasher: DigestHasher::default() };
+    let mut tar = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(blob), Algorithm::default())?;
     let whiteouts = match arguments.whiteouts {
         WhiteoutChoice::Remove => Whiteouts::Remove,
         WhiteoutChoice::Overlay => Whiteouts::Overlay(OverlayXattrs::Trusted),
     };
-    let options = ApplyOptions::default().with_whiteouts(whiteouts).with_compressed(compressed);
+    let options = ApplyOptions::default().with_whiteouts(whiteouts).with_compressed(tar.compressed());
     let applied = unpack(&mut tar, into, &options)
         .map_err(|error| Failure::while_doing(format!("unpack {}", arguments.blob.display()), error))?;
-    Ok(Report { diff_id: tar.hasher.finish(), entries: applied.entries, bytes: applied.stream_bytes })
-}
-
-struct Counted<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-struct Hashed<R> {
-    inner: R,
-    hasher: DigestHasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
+    Ok(Report { diff_id: tar.finish()?.diff_id, entries: applied.entries, bytes: applied.stream_bytes })
 }

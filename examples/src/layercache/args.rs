@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Unpacks one layer over a directory.
     Apply(Apply),
     /// Converts a layer to another compression.
-    Convert(Unbuilt),
+    Convert(Convert),
     /// Re-derives a blob from its recipe.
     Verify(Unbuilt),
     /// Looks into remote caches and copies them.
@@ -164,6 +164,25 @@ pub(crate) struct Diff {
     /// Bytes that packing may hold at a time.
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory: Option<usize>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// The directory of the embedded store, which gets both blobs and keeps the new one until `prune --all`.
+    #[arg(long)]
+    pub(crate) store: PathBuf,
+    /// The layer blob, in any compression.
+    #[arg(long)]
+    pub(crate) blob: PathBuf,
+    /// The compression: uncompressed, gzip or zstd.
+    #[arg(long)]
+    pub(crate) compression: String,
+    /// The codec's level.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) compression_level: Option<i32>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cache_blobs::embedded::Embedded;
 use cache_blobs::layout::{LayoutOptions, OciLayout};
 use cache_core::ports::{Pool, Progress, TemporaryLease};
-use cache_core::{Digest, Layer, MediaType, MediaTypeFamily, ThreadPool, Timestamp};
+use cache_core::{Digest, Layer, MediaType, ThreadPool, Timestamp};
 use cache_remote::{
     CacheChains, CacheLayout, DEFAULT_TAG, ExportOptions, ExportOutcome, ImportOptions, ImportedCache, ManifestForm,
     export_to_layout, import_from_layout,
@@ -77,10 +77,7 @@ impl Destination {
             return Err(spec.unknown_kind(&["local"], &PLANNED));
         }
         spec.accept(&[&PLACE_KEYS, others].concat())?;
-        let family = match spec.flag("oci-mediatypes", true)? {
-            true => MediaTypeFamily::Oci,
-            false => MediaTypeFamily::Docker,
-        };
+        let family = spec.family()?;
         let form = match spec.get("image-manifest") {
             None => None,
             Some(_) if spec.flag("image-manifest", true)? => Some(ManifestForm::ImageManifest),

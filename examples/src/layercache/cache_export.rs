@@ -7,7 +7,7 @@ use cache_blobs::codec::Codecs;
 use cache_blobs::embedded::Embedded;
 use cache_core::cache::ImmutableRef;
 use cache_core::ports::{DiffOptions, Progress, TemporaryLease};
-use cache_core::{CompressionConfig, Digest};
+use cache_core::{CompressionConfig, Digest, MediaTypeFamily};
 use cache_remote::{Availability, Choice, ExportMode, ExportRecord, ExportResult, RecordKey, assemble, select};
 
 use crate::base::Base;
@@ -26,21 +26,19 @@ pub(crate) struct CacheExport {
     ignore_error: bool,
 }
 
-/// The compression that `spec` asks for.
-pub(crate) fn compression(spec: &Spec) -> Result<CompressionConfig, Failure> {
-    let codec = Codecs::default().named(spec.get("compression").unwrap_or("gzip")).map_err(Failure::wrong_argument)?;
+/// The compression that `spec` asks for, in manifests of `family`.
+pub(crate) fn compression(spec: &Spec, family: MediaTypeFamily) -> Result<CompressionConfig, Failure> {
+    let codecs = Codecs::default();
+    let codec = codecs.named(spec.get("compression").unwrap_or("gzip")).map_err(Failure::wrong_argument)?;
     let mut config = CompressionConfig::new(codec.compression());
     if let Some(level) = spec.get("compression-level") {
         let level = level.parse();
         let level =
             level.map_err(|_| Failure::usage(format!("compression-level is no number in {:?}", spec.text())))?;
-        codec.recipe(Some(level)).map_err(Failure::wrong_argument)?;
         config = config.with_level(level);
     }
-    if spec.flag("force-compression", false)? {
-        return Err(Failure::usage("force-compression is not built yet"));
-    }
-    Ok(config)
+    codecs.for_family(&config, family).map_err(Failure::wrong_argument)?;
+    Ok(if spec.flag("force-compression", false)? { config.forced() } else { config })
 }
 
 impl CacheExport {
@@ -56,7 +54,7 @@ impl CacheExport {
             kind: spec.kind().to_owned(),
             destination,
             mode,
-            compression: compression(spec)?,
+            compression: compression(spec, spec.family()?)?,
             ignore_error: spec.flag("ignore-error", false)?,
         })
     }

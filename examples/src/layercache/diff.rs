@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::args::{Diff, DifferChoice};
 use crate::failure::Failure;
+use crate::kept_blob::keep;
 use crate::output::Format;
 use crate::session;
 use crate::upperdir_marks::looks_like_upperdir;
@@ -51,21 +52,10 @@ pub(crate) fn run(arguments: &Diff) -> Result<(), Failure> {
         let key = format!("diff-{}", lease.id());
         let options = DiffOptions::new(compression);
         let difference = store.differ.clone().with_path(path).compare(&lease, &key, &lower, &upper, &options).await?;
-        keep(&store, &difference).await?;
+        keep(&store, difference.layer.descriptor.digest).await?;
         Ok::<_, cache_core::Error>(difference)
     })?;
     print(arguments, difference)
-}
-
-/// Keeps the blob beyond this run: a lease named after it holds it until `prune --all`.
-async fn keep(store: &cache_blobs::embedded::Embedded, difference: &Difference) -> cache_core::Result<()> {
-    let digest = difference.layer.descriptor.digest;
-    let id = format!("{}{digest}", crate::prune::KEPT_BLOB);
-    let lease = match store.local.leases.get(&id).await? {
-        Some(lease) => lease,
-        None => store.local.leases.create(LeaseOptions::new(LeaseKind::Flat).with_id(id)).await?,
-    };
-    store.local.leases.attach(&lease, &[cache_core::ports::Resource::Content(digest)]).await
 }
 
 fn print(arguments: &Diff, difference: Difference) -> Result<(), Failure> {

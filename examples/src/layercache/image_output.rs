@@ -78,12 +78,9 @@ impl ImageOutput {
             }
             _ => return Err(spec.unknown_kind(&["image", "oci", "docker"], &["local", "tar", "registry"])),
         };
-        let family = match spec.flag("oci-mediatypes", true)? {
-            true => MediaTypeFamily::Oci,
-            false => MediaTypeFamily::Docker,
-        };
+        let family = spec.family()?;
         let names = spec.get("name").map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect());
-        Ok(Self { kind: spec.kind().to_owned(), place, names, family, compression: compression(spec)? })
+        Ok(Self { kind: spec.kind().to_owned(), place, names, family, compression: compression(spec, family)? })
     }
 
     /// Writes the image of `top`.

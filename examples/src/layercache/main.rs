@@ -8,6 +8,7 @@ mod cache;
 mod cache_export;
 mod cache_lookup;
 mod checkout;
+mod convert;
 mod diff;
 mod du;
 mod failure;
@@ -15,6 +16,7 @@ mod fsck;
 mod image;
 mod image_output;
 mod images;
+mod kept_blob;
 mod metadata_file;
 mod output;
 mod progress;
@@ -44,7 +46,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Build(arguments) => build::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Apply(arguments) => apply::run(arguments),
-        Command::Convert(_) => Err(Failure::usage("convert is not built yet")),
+        Command::Convert(arguments) => convert::run(arguments),
         Command::Verify(_) => Err(Failure::usage("verify is not built yet")),
         Command::Cache(command) => cache::run(command),
         Command::Image(command) => image::run(command),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use cache_core::MediaTypeFamily;
+
 use crate::failure::Failure;
 
 /// A parsed specification: a type and its attributes. Keys are lower-cased, values are not.
@@ -49,6 +51,14 @@ impl Spec {
     /// Whether both ask for the same, however it is written.
     pub(crate) fn means(&self, other: &Self) -> bool {
         self.kind == other.kind && self.attributes == other.attributes
+    }
+
+    /// The media types that `oci-mediatypes` chooses.
+    pub(crate) fn family(&self) -> Result<MediaTypeFamily, Failure> {
+        Ok(match self.flag("oci-mediatypes", true)? {
+            true => MediaTypeFamily::Oci,
+            false => MediaTypeFamily::Docker,
+        })
     }
 
     /// Refuses attributes that this type does not have.

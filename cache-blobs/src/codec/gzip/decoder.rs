@@ -11,10 +11,10 @@ const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// Inflates every member up to the blob's end. Whatever follows a member and is no member, zeros too, is an error, as in
 /// Go's reader, which containerd uses.
-pub(super) struct GzipDecoder(MultiGzDecoder<BufReader<Box<dyn Read + Send>>>);
+pub(in crate::codec) struct GzipDecoder(MultiGzDecoder<BufReader<Box<dyn Read + Send>>>);
 
 impl GzipDecoder {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
+    pub(in crate::codec) fn new(source: Box<dyn Read + Send>) -> Self {
         Self(MultiGzDecoder::new(BufReader::with_capacity(READ_AHEAD_BYTES, source)))
     }
 }

@@ -28,7 +28,7 @@ impl GzipEncoder {
 }
 
 /// libdeflate's name of `level`.
-pub(super) fn compression_level(level: i32) -> Result<CompressionLvl> {
+pub(in crate::codec) fn compression_level(level: i32) -> Result<CompressionLvl> {
     CompressionLvl::new(level).map_err(|_| Error::new(ErrorKind::Invalid, "accept the gzip level", level))
 }
 

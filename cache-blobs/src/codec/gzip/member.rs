@@ -9,26 +9,40 @@ const HEADER_BYTES: usize = 20;
 const TRAILER_BYTES: usize = 8;
 
 /// The most bytes that a member of `block_bytes` bytes takes.
-pub(super) fn bound(compressor: &mut Compressor, block_bytes: usize) -> usize {
+pub(in crate::codec) fn bound(compressor: &mut Compressor, block_bytes: usize) -> usize {
     HEADER_BYTES + compressor.deflate_compress_bound(block_bytes) + TRAILER_BYTES
 }
 
 /// `block` as one member.
-pub(super) fn compress(compressor: &mut Compressor, block: &[u8]) -> Result<Vec<u8>> {
+pub(in crate::codec) fn compress(compressor: &mut Compressor, block: &[u8]) -> Result<Vec<u8>> {
+    let mut member = Vec::new();
+    append(compressor, block, &mut member)?;
+    member.shrink_to_fit();
+    Ok(member)
+}
+
+/// Appends `block` as one member to `members`, which grows by [`bound`] while that is done.
+pub(in crate::codec) fn append(compressor: &mut Compressor, block: &[u8], members: &mut Vec<u8>) -> Result<()> {
     let failure = |what: &str| Error::new(ErrorKind::LimitExceeded, "compress gzip member", what);
-    let mut member = vec![0; bound(compressor, block.len())];
-    let deflated = member.get_mut(HEADER_BYTES..).ok_or_else(|| failure("without room"))?;
+    let begin = members.len();
+    let room = bound(compressor, block.len());
+    match begin {
+        // Fresh pages need not be zeroed.
+        0 if members.capacity() < room => *members = vec![0; room],
+        _ => members.resize(begin + room, 0),
+    }
+    let deflated = members.get_mut(begin + HEADER_BYTES..).ok_or_else(|| failure("without room"))?;
     let deflated_bytes = compressor
         .deflate_compress(block, deflated)
         .map_err(|source| failure("past the bound of deflate").with_source(source))?;
-    member.truncate(HEADER_BYTES + deflated_bytes);
-    member.extend_from_slice(&crc32fast::hash(block).to_le_bytes());
+    members.truncate(begin + HEADER_BYTES + deflated_bytes);
+    members.extend_from_slice(&crc32fast::hash(block).to_le_bytes());
     let block_bytes = u32::try_from(block.len()).map_err(|_| failure("of more than 4 GiB"))?;
-    member.extend_from_slice(&block_bytes.to_le_bytes());
-    let member_bytes = u32::try_from(member.len()).map_err(|_| failure("of more than 4 GiB"))?;
-    member.splice(..HEADER_BYTES, header(member_bytes));
-    member.shrink_to_fit();
-    Ok(member)
+    members.extend_from_slice(&block_bytes.to_le_bytes());
+    let member_bytes = u32::try_from(members.len() - begin).map_err(|_| failure("of more than 4 GiB"))?;
+    let header_place = members.get_mut(begin..begin + HEADER_BYTES).ok_or_else(|| failure("without room"))?;
+    header_place.copy_from_slice(&header(member_bytes));
+    Ok(())
 }
 
 /// The header of a member of `member_bytes` bytes: no time, no name, unknown operating system (as Go writes it), and one

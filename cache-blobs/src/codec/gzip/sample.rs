@@ -15,7 +15,7 @@ use super::{MAX_LEVEL, member};
 const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// The version that a recipe of `level` names.
-pub(super) fn version(level: i32) -> Result<String> {
+pub(in crate::codec) fn version(level: i32) -> Result<String> {
     static OUTCOMES: [OnceLock<u32>; MAX_LEVEL as usize + 1] = [const { OnceLock::new() }; MAX_LEVEL as usize + 1];
     let known = usize::try_from(level).ok().and_then(|level| OUTCOMES.get(level));
     let outcome = match known.and_then(OnceLock::get) {

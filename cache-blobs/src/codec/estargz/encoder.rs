@@ -1,0 +1,87 @@
+//! The block encoder of eStargz.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cache_core::{Digest, Error, ErrorKind, Result};
+use libdeflater::Compressor;
+
+use super::plan::{Done, DoneChunk, Plan};
+use super::sequence::TocSequence;
+use crate::codec::contexts::Contexts;
+use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
+use crate::codec::gzip::{BLOCK_BYTES, compression_level, member};
+
+/// A payload has a header block before it and takes at least a block, so cuts are so many bytes apart.
+const BYTES_PER_CUT: usize = 2 * crate::tar::TAR_BLOCK_BYTES;
+
+/// Makes members of each block, one more at each chunk that begins in it.
+pub(super) struct EstargzEncoder {
+    level: i32,
+    contexts: Arc<Contexts<Compressor>>,
+    encoded_bound: usize,
+}
+
+impl EstargzEncoder {
+    /// An encoder of `level` that borrows its compressors from `contexts`.
+    pub(super) fn new(level: i32, contexts: Arc<Contexts<Compressor>>) -> Result<Self> {
+        let compression = compression_level(level)?;
+        let make = || Ok::<_, Error>(Compressor::new(compression));
+        let encoded_bound = contexts.lend(make, |compressor| {
+            // What deflate adds to a block grows with its bytes, plus something for each member.
+            let members = BLOCK_BYTES / BYTES_PER_CUT + 1;
+            Ok(member::bound(compressor, BLOCK_BYTES) + members * member::bound(compressor, 1))
+        })?;
+        Ok(Self { level, contexts, encoded_bound })
+    }
+}
+
+impl BlockEncoder for EstargzEncoder {
+    fn block_bytes(&self) -> usize {
+        BLOCK_BYTES
+    }
+
+    fn encoded_bound(&self) -> usize {
+        self.encoded_bound
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        Some(Box::new(TocSequence::new(self.level, Arc::clone(&self.contexts))))
+    }
+
+    fn encode(&self, block: Block) -> Result<Encoded> {
+        let level = compression_level(self.level)?;
+        let plan = block.plan.and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
+        let bytes = &block.bytes[..];
+        self.contexts.lend(
+            || Ok(Compressor::new(level)),
+            |compressor| {
+                let mut members = Vec::with_capacity(self.encoded_bound);
+                let mut done = Done { chunks: Vec::with_capacity(plan.cuts.len()) };
+                let mut from = 0;
+                for cut in &plan.cuts {
+                    if cut.at > from {
+                        member::append(compressor, part(bytes, from, cut.at)?, &mut members)?;
+                        from = cut.at;
+                    }
+                    let digest = cut.whole.map(|length| part(bytes, cut.at, cut.at.saturating_add(length)));
+                    let digest = digest.transpose()?.map(Digest::of);
+                    done.chunks.push(DoneChunk { at: members.len() as u64, digest });
+                }
+                member::append(compressor, part(bytes, from, bytes.len())?, &mut members)?;
+                members.shrink_to_fit();
+                Ok(Encoded { bytes: members, notes: Some(Box::new(done)) })
+            },
+        )
+    }
+}
+
+fn part(bytes: &[u8], from: usize, to: usize) -> Result<&[u8]> {
+    bytes.get(from..to).ok_or_else(|| Error::new(ErrorKind::Invalid, "encode eStargz", "a plan for another block"))
+}
+
+impl fmt::Debug for EstargzEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EstargzEncoder").field("contexts", &self.contexts).finish_non_exhaustive()
+    }
+}

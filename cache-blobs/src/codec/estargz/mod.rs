@@ -1,0 +1,43 @@
+//! eStargz: gzip whose files can be found by a table of contents and read one by one.
+//!
+//! [`Estargz`] packs it. [`EstargzReader`] reads single files of a blob that is somewhere else, and believes none of it: the
+//! table is compared with its digest, and every chunk with the table's digest of it.
+//! Mirrors: stargz-snapshotter `estargz`, in the lossless mode of BuildKit `util/compression/estargz.go`.
+
+mod base64_bytes;
+mod chunk;
+mod codec;
+mod encoder;
+mod footer;
+mod index;
+mod limits;
+mod open_file;
+mod open_toc;
+mod plan;
+mod reader;
+mod sequence;
+mod table;
+mod text;
+mod toc;
+mod toc_entry;
+mod toc_tar;
+
+pub use base64_bytes::Base64Bytes;
+pub use codec::Estargz;
+pub use footer::Footer;
+pub use limits::EstargzLimits;
+pub use open_toc::is_estargz;
+pub use reader::EstargzReader;
+pub use toc::Toc;
+pub use toc_entry::{TocEntry, TocKind};
+
+/// Annotation of the layer: the digest of the table of contents, as JSON, by which a reader knows that it is the right one.
+pub const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
+/// Annotation of the layer: decimal bytes of all that the blob inflates to, table of contents included.
+pub const UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";
+
+/// The name of the table of contents in the archive.
+const TOC_NAME: &str = "stargz.index.json";
+
+/// Bytes of a file in a chunk, the default of stargz-snapshotter.
+const CHUNK_BYTES: u64 = 4 << 20;

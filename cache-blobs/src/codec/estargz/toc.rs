@@ -1,0 +1,46 @@
+//! A table of contents.
+
+use cache_core::json::null_as_empty;
+use cache_core::{Digest, Error, ErrorKind, Result};
+use serde::Deserialize;
+
+use super::toc_entry::TocEntry;
+
+/// The only version there is.
+const VERSION: u32 = 1;
+
+/// A table of contents as it was written; what it says is not checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Toc {
+    /// The digest of its JSON.
+    pub digest: Digest,
+    /// Its entries in the order of the archive.
+    pub entries: Vec<TocEntry>,
+}
+
+impl Toc {
+    /// Reads its JSON.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is none, `Unsupported` for another version than 1.
+    pub fn parse(json: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Document {
+            version: u32,
+            #[serde(default, deserialize_with = "null_as_empty")]
+            entries: Vec<TocEntry>,
+        }
+        let document: Document = serde_json::from_slice(json).map_err(|source| {
+            Error::new(ErrorKind::Corrupt, "read the table of contents", "an eStargz layer").with_source(source)
+        })?;
+        match document.version {
+            VERSION => Ok(Self { digest: Digest::of(json), entries: document.entries }),
+            version => Err(Error::new(
+                ErrorKind::Unsupported,
+                "read the table of contents",
+                format_args!("an eStargz layer of version {version}"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Pieces of a tar on their way from one thread to another.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Bytes of a piece. Smaller ones cost more switches of threads, larger ones leave the second-level cache.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Pieces on their way at a time: one is being filled and one read, and each side finds a next one when it is done.
+const CHUNKS: usize = 4;
+
+/// A piece of a tar. Its memory is used again when it was read.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    bytes: Vec<u8>,
+    /// Bytes of the blob that had been read when the piece was complete.
+    pub(super) blob_bytes: u64,
+    spares: Sender<Vec<u8>>,
+}
+
+impl Chunk {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // Nobody needs it any more when the other end is gone.
+        drop(self.spares.send(std::mem::take(&mut self.bytes)));
+    }
+}
+
+/// The memory of all pieces.
+#[derive(Debug)]
+pub(super) struct Spares {
+    sender: Sender<Vec<u8>>,
+    receiver: Receiver<Vec<u8>>,
+    unused: usize,
+}
+
+impl Spares {
+    pub(super) fn new() -> Self {
+        let (sender, receiver) = channel();
+        Self { sender, receiver, unused: CHUNKS }
+    }
+
+    /// Memory for a piece, full of whatever was in it before; waits until one was read.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = match self.receiver.try_recv() {
+            Ok(bytes) => bytes,
+            Err(_) if self.unused > 0 => {
+                self.unused -= 1;
+                Vec::new()
+            }
+            Err(_) => self.receiver.recv().expect("the sender beside it is alive"),
+        };
+        bytes.resize(CHUNK_BYTES, 0);
+        bytes
+    }
+
+    /// The first `filled` bytes of `bytes` as a piece.
+    pub(super) fn chunk(&self, mut bytes: Vec<u8>, filled: usize, blob_bytes: u64) -> Chunk {
+        bytes.truncate(filled);
+        Chunk { bytes, blob_bytes, spares: self.sender.clone() }
+    }
+}
