@@ -7,6 +7,7 @@
 mod base64_bytes;
 mod chunk;
 mod codec;
+mod cut;
 mod encoder;
 mod footer;
 mod index;
@@ -24,6 +25,7 @@ mod toc_tar;
 
 pub use base64_bytes::Base64Bytes;
 pub use codec::Estargz;
+pub(crate) use cut::{read_toc_alone, tar_end};
 pub use footer::Footer;
 pub use limits::EstargzLimits;
 pub use open_toc::is_estargz;
