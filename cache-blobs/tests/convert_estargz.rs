@@ -27,7 +27,8 @@ const TARGETS: [Compression; 4] =
     [Compression::Uncompressed, Compression::Gzip, Compression::Zstd, Compression::EStargz];
 
 /// The archives in the fixtures with a sparse file in them.
-const SPARSE: [&str; 0] = [];
+const SPARSE: [&str; 6] =
+    ["27-sparse.trees", "bsd-pax", "gnu-sparse-0.0", "gnu-sparse-0.1", "gnu-sparse-1.0", "gnu-sparse-old"];
 
 /// `blob`, whose DiffID is that of all that it inflates to, in the store.
 fn estargz(rig: &Rig, lease: &Lease, blob: &[u8]) -> Layer {
