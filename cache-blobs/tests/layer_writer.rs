@@ -4,7 +4,7 @@
 mod support;
 
 use cache_blobs::changes::{
-    Change, Directory, Error as ChangesError, FileKind, Identity, MemoryTree, Metadata, Tree, double_walk,
+    Change, Directory, Error as ChangesError, FileKind, Identity, MemoryTree, Metadata, Operation, Tree, double_walk,
 };
 use cache_blobs::content::Content;
 use cache_blobs::layer::{Error, LayerOptions, LayerReport, XattrPolicy, write_layer};
@@ -215,6 +215,50 @@ fn a_file_that_grows_or_shrinks_meanwhile_is_an_error() {
         let result = write_layer(changes, &odd, Vec::new(), LayerOptions::default());
         assert!(matches!(result, Err(Error::Archive(tar::Error::WrongSize { .. }))));
     }
+}
+
+/// A tree whose only file is gone when it is opened.
+#[derive(Debug, Clone)]
+struct Vanishing(Odd);
+
+impl Tree for Vanishing {
+    fn root(&self) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
+        Ok(std::sync::Arc::new(self.clone()))
+    }
+}
+
+impl Directory for Vanishing {
+    fn names(&self) -> Result<Vec<Vec<u8>>, ChangesError> {
+        self.0.names()
+    }
+    fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, ChangesError> {
+        self.0.metadata(name)
+    }
+    fn directory(&self, name: &[u8]) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
+        self.0.directory(name)
+    }
+    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, ChangesError> {
+        self.0.link_target(name)
+    }
+    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, ChangesError> {
+        let source = std::sync::Arc::new(std::io::ErrorKind::NotFound.into());
+        Err(ChangesError::Io { operation: Operation::Open, path: name.to_vec(), source })
+    }
+    fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ChangesError> {
+        self.0.xattr(name, key)
+    }
+    fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, ChangesError> {
+        self.0.xattr_names(name)
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_before_it_is_read_is_an_error_that_names_it() {
+    let tree = Vanishing(Odd { kind: FileKind::File, size: 5 });
+    let changes = double_walk(None, &tree).unwrap();
+    let failed = write_layer(changes, &tree, Vec::new(), LayerOptions::default()).unwrap_err();
+    let Error::Changes(ChangesError::Io { path, source, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!((&path[..], source.kind()), (&b"odd"[..], std::io::ErrorKind::NotFound));
 }
 
 #[test]
