@@ -153,9 +153,16 @@ fn public_types_are_debug_send_and_sync() {
     {
         check::<cache_blobs::codec::Estargz>();
         check::<cache_blobs::codec::estargz::EstargzReader>();
-        check::<cache_blobs::codec::estargz::EstargzLimits>();
+        check::<cache_blobs::codec::estargz::TocLimits>();
         check::<cache_blobs::codec::estargz::Footer>();
         check::<cache_blobs::codec::estargz::Toc>();
+    }
+    #[cfg(feature = "zstd-chunked")]
+    {
+        check::<cache_blobs::codec::ZstdChunked>();
+        check::<cache_blobs::codec::zstd_chunked::ZstdChunkedReader>();
+        check::<cache_blobs::codec::zstd_chunked::Footer>();
+        check::<cache_blobs::codec::zstd_chunked::TocEntry>();
     }
     check::<cache_blobs::pack::Budget>();
     check::<cache_blobs::pack::PackWriter>();

@@ -7,7 +7,7 @@ mod pack_rig;
 
 use std::path::Path;
 
-use cache_blobs::codec::estargz::{EstargzLimits, TOC_DIGEST, TocKind, UNCOMPRESSED_SIZE, is_estargz};
+use cache_blobs::codec::estargz::{TOC_DIGEST, TocKind, TocLimits, UNCOMPRESSED_SIZE, is_estargz};
 use cache_core::{Descriptor, Digest};
 use estargz_rig::{MemoryBlob, body, gunzip, open_with, packed, read, toc, toc_json};
 use pack_rig::pool;
@@ -40,7 +40,7 @@ fn buildkits_layers_are_parsed_and_every_file_has_its_digest() {
     for (layer, blob) in layers() {
         let toc_digest = layer.descriptor.annotations[TOC_DIGEST].parse().unwrap();
         assert!(block_on(is_estargz(&*pool(), &MemoryBlob::new(blob.clone()))).unwrap());
-        let reader = open_with(blob.clone(), Some(toc_digest), EstargzLimits::default()).unwrap();
+        let reader = open_with(blob.clone(), Some(toc_digest), TocLimits::default()).unwrap();
         assert_eq!(reader.toc_offset(), body(&blob).len() as u64);
         for entry in reader.toc().entries.iter().filter(|entry| entry.kind == TocKind::Reg) {
             let contents = read(&reader, &entry.name).unwrap();

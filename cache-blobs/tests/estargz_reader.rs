@@ -5,7 +5,7 @@
 mod estargz_rig;
 mod pack_rig;
 
-use cache_blobs::codec::estargz::{EstargzLimits, EstargzReader, Toc, TocEntry, TocKind, is_estargz};
+use cache_blobs::codec::estargz::{EstargzReader, Toc, TocEntry, TocKind, TocLimits, is_estargz};
 use cache_blobs::tar::Header;
 use cache_core::{Digest, ErrorKind};
 use estargz_rig::{
@@ -53,7 +53,7 @@ fn a_range_of_a_file_reads_the_chunks_that_it_touches_and_nothing_else() {
     let toc = toc(&blob);
     let memory = MemoryBlob::new(blob);
     let ranges = std::sync::Arc::clone(&memory.ranges);
-    let reader = block_on(EstargzReader::open(pool(), Box::new(memory), None, EstargzLimits::default())).unwrap();
+    let reader = block_on(EstargzReader::open(pool(), Box::new(memory), None, TocLimits::default())).unwrap();
     let offsets: Vec<_> =
         toc.entries.iter().filter(|entry| entry.name == "d/large").map(|entry| entry.offset).collect();
     for (range, chunks) in [
@@ -77,8 +77,8 @@ fn a_range_of_a_file_reads_the_chunks_that_it_touches_and_nothing_else() {
 fn a_blob_with_the_table_of_another_digest_is_corrupt() {
     let (blob, _) = blob();
     let right = Digest::of(toc_json(&blob));
-    assert!(open_with(blob.clone(), Some(right), EstargzLimits::default()).is_ok());
-    let error = open_with(blob, Some(Digest::of("another")), EstargzLimits::default()).unwrap_err();
+    assert!(open_with(blob.clone(), Some(right), TocLimits::default()).is_ok());
+    let error = open_with(blob, Some(Digest::of("another")), TocLimits::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
 
@@ -190,11 +190,11 @@ fn what_is_no_table_of_contents_is_refused() {
 fn tables_and_chunks_above_the_limits_are_told_apart_from_damage() {
     let (blob, _) = blob();
     let bytes = toc_json(&blob).len() as u64;
-    let limits = EstargzLimits::default().with_toc_bytes(bytes);
+    let limits = TocLimits::default().with_toc_bytes(bytes);
     assert!(open_with(blob.clone(), None, limits.clone()).is_ok());
     let error = open_with(blob.clone(), None, limits.with_toc_bytes(bytes - 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-    let limits = EstargzLimits::default().with_chunk_bytes(CHUNK as u64 - 1);
+    let limits = TocLimits::default().with_chunk_bytes(CHUNK as u64 - 1);
     let reader = open_with(blob.clone(), None, limits).unwrap();
     assert_eq!(read(&reader, "d/small").unwrap(), b"small");
     assert_eq!(read(&reader, "d/large").unwrap_err().kind(), ErrorKind::LimitExceeded);

@@ -45,6 +45,9 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// Zstandard with a table of contents, as podman and skopeo name it; its media type is zstd's. BuildKit has none.
+    pub const ZSTD_CHUNKED: Self = Self::Custom(CodecId::new("zstd:chunked"));
+
     /// The name in options and labels: `uncompressed`, `gzip`, `estargz`, `zstd`, or the custom codec's.
     pub fn name(&self) -> &str {
         match self {

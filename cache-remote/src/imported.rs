@@ -226,11 +226,12 @@ fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
     values.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Media types do not tell eStargz from gzip, so either stands for both.
+/// Media types do not tell eStargz from gzip, nor zstd:chunked from zstd, so either stands for both.
 fn is_in(remote: &Remote, wanted: &CompressionConfig) -> bool {
-    use cache_core::Compression::{EStargz, Gzip};
-    let named = |compression: &cache_core::Compression| match compression {
+    use cache_core::Compression::{self, EStargz, Gzip, Zstd};
+    let named = |compression: &Compression| match compression {
         EStargz => Gzip,
+        chunked if *chunked == Compression::ZSTD_CHUNKED => Zstd,
         other => other.clone(),
     };
     let mut layers = remote.layers().iter().map(|layer| {

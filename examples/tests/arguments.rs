@@ -74,6 +74,7 @@ fn wrong_values_are_refused() {
         "--export-cache=type=local,dest=x,image-manifest=perhaps",
         "--export-cache=type=local,dest=x,oci-mediatypes=false,image-manifest=true",
         "--export-cache=type=local,dest=x,compression=estargz,compression-level=13",
+        "--export-cache=type=local,dest=x,compression=zstd:chunked,compression-level=23",
         "--import-cache=type=local",
         "--output=type=oci",
         "--output=type=image",
@@ -105,6 +106,16 @@ fn estargz_with_docker_media_types_is_refused() {
         "--export-cache=type=local,dest=x,compression=estargz,oci-mediatypes=false",
     ] {
         assert_names(&build_with(argument), &["estargz", "Docker"]);
+    }
+}
+
+#[test]
+fn zstd_chunked_with_docker_media_types_is_refused() {
+    for argument in [
+        "--output=type=oci,dest=x,compression=zstd:chunked,oci-mediatypes=false",
+        "--export-cache=type=local,dest=x,compression=zstd:chunked,oci-mediatypes=false",
+    ] {
+        assert_names(&build_with(argument), &["zstd:chunked", "Docker"]);
     }
 }
 

@@ -51,7 +51,14 @@ fn a_layer_is_converted_around_and_its_tar_stays() {
     let plain = tar(work.path());
     let mut file = plain.clone();
     let mut diff_ids = BTreeSet::new();
-    for (compression, suffix) in [("gzip", "+gzip"), ("zstd", "+zstd"), ("uncompressed", ""), ("zstd", "+zstd")] {
+    for (compression, suffix) in [
+        ("gzip", "+gzip"),
+        ("zstd", "+zstd"),
+        ("zstd:chunked", "+zstd"),
+        ("uncompressed", ""),
+        ("zstd:chunked", "+zstd"),
+        ("zstd", "+zstd"),
+    ] {
         let report = convert(&store, &file, compression);
         let media_type = format!("application/vnd.oci.image.layer.v1.tar{suffix}");
         assert_eq!(report["mediaType"], media_type.as_str());

@@ -39,8 +39,8 @@ fn every_form_of_an_image_is_inspected_and_unpacked() {
     let plain = work.path().join("plain");
     std::fs::create_dir(&plain).unwrap();
     STEPS.iter().for_each(|(_, command)| drop(shell(&plain, command)));
-    for compression in ["gzip", "zstd", "estargz", "uncompressed"] {
-        let out = work.path().join(compression);
+    for compression in ["gzip", "zstd", "estargz", "zstd:chunked", "uncompressed"] {
+        let out = work.path().join(compression.replace(':', "-"));
         std::fs::create_dir(&out).unwrap();
         let mut build = Build::new(&out.join("store"), &STEPS);
         for (output, _) in forms(&out) {

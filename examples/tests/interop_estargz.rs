@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use cache_blobs::codec::estargz::{EstargzLimits, EstargzReader, TOC_DIGEST, TocKind};
+use cache_blobs::codec::estargz::{EstargzReader, TOC_DIGEST, TocKind, TocLimits};
 use cache_blobs::layout::{LayoutOptions, OciLayout};
 use cache_core::ports::Provider;
 use cache_core::{Descriptor, Digest, ThreadPool};
@@ -152,7 +152,7 @@ fn read_all(layout: &Path) -> usize {
         let toc_digest = layer["annotations"][TOC_DIGEST].as_str().unwrap().parse().unwrap();
         let descriptor: Descriptor = serde_json::from_value(layer).unwrap();
         let blob = block_on(opened.open(&descriptor)).unwrap().unwrap();
-        let open = EstargzReader::open(pool.clone(), blob, Some(toc_digest), EstargzLimits::default());
+        let open = EstargzReader::open(pool.clone(), blob, Some(toc_digest), TocLimits::default());
         let reader = block_on(open).unwrap();
         for entry in reader.toc().entries.iter().filter(|entry| entry.kind == TocKind::Reg) {
             let pieces = reader.read(&entry.name, 0..u64::MAX).unwrap().unwrap();

@@ -16,9 +16,13 @@ mod recipe;
 mod recognise;
 mod registry;
 mod sample;
+#[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
+mod toc;
 mod uncompressed;
 #[cfg(feature = "zstd")]
 mod zstd;
+#[cfg(feature = "zstd-chunked")]
+pub mod zstd_chunked;
 
 pub use encoder::{
     Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
@@ -37,3 +41,5 @@ pub use sample::{SAMPLE_HEAD_BYTES, SAMPLE_TAIL_BYTES, Sample};
 pub use uncompressed::Uncompressed;
 #[cfg(feature = "zstd")]
 pub use zstd::Zstd;
+#[cfg(feature = "zstd-chunked")]
+pub use zstd_chunked::ZstdChunked;

@@ -16,13 +16,15 @@ use crate::codec::uncompressed::Uncompressed;
 pub struct Codecs(Vec<Arc<dyn Codec>>);
 
 impl Default for Codecs {
-    /// The built-in codecs that this build has: uncompressed, and by Cargo feature gzip, zstd and eStargz.
+    /// The built-in codecs that this build has: uncompressed, and by Cargo feature gzip, zstd, eStargz and zstd:chunked.
     fn default() -> Self {
         let codecs = Self(vec![Arc::new(Uncompressed)]);
         #[cfg(feature = "gzip")]
         let codecs = codecs.with(Arc::new(crate::codec::Gzip::new()));
         #[cfg(feature = "zstd")]
         let codecs = codecs.with(Arc::new(crate::codec::Zstd::new()));
+        #[cfg(feature = "zstd-chunked")]
+        let codecs = codecs.with(Arc::new(crate::codec::ZstdChunked::new()));
         #[cfg(feature = "estargz")]
         let codecs = codecs.with(Arc::new(crate::codec::Estargz::new()));
         codecs

@@ -46,12 +46,12 @@ impl Block {
     }
 
     /// The block of exactly so many bytes.
-    #[cfg(feature = "estargz")]
+    #[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    #[cfg(feature = "estargz")]
+    #[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
     pub(super) fn type_flag(&self) -> u8 {
         self.0[TYPE_FLAG]
     }

@@ -30,7 +30,7 @@ mod limits;
 mod number;
 mod pax;
 mod reader;
-#[cfg(feature = "estargz")]
+#[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
 mod scanner;
 mod source;
 mod sparse;
@@ -42,11 +42,11 @@ pub use error::{Error, Field, Limit, Place, Problem};
 pub use header::{Header, Kind, Timestamp};
 pub use limits::ReadLimits;
 pub use reader::Reader;
-#[cfg(feature = "estargz")]
+#[cfg(any(feature = "estargz", feature = "zstd-chunked"))]
 pub(crate) use scanner::{Scanned, ScannedEntry, Scanner};
 pub use writer::{EntryWriter, Writer};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", feature = "zstd-chunked"))]
 pub(crate) use pax::parse_time;
 
 /// Bytes in a tar block: headers are one, contents are padded to a multiple.

@@ -131,6 +131,12 @@ impl Scanner {
         if complete { Ok(()) } else { Err(malformed(&self.place, Problem::Truncated)) }
     }
 
+    /// Whether the archive's end was seen, so that nothing more comes of it.
+    #[cfg(feature = "zstd-chunked")]
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
     /// A whole header block: the entry, if it is not an extension of the next one.
     fn header(&mut self, block: Block) -> Result<Option<ScannedEntry>, Error> {
         self.place = Place { offset: self.offset - TAR_BLOCK_BYTES as u64, path: None };

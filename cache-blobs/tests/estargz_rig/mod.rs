@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_blobs::codec::estargz::{EstargzLimits, EstargzReader, Toc, TocEntry};
+use cache_blobs::codec::estargz::{EstargzReader, Toc, TocEntry, TocLimits};
 use cache_blobs::codec::{Codec, Estargz, error_of_io};
 use cache_blobs::pack::{PackOptions, PackWriter, Packed, pack};
 use cache_blobs::tar::{Header, Reader, Writer};
@@ -166,10 +166,10 @@ impl BlobReader for MemoryBlob {
 }
 
 pub(crate) fn open(blob: Vec<u8>) -> Result<EstargzReader> {
-    open_with(blob, None, EstargzLimits::default())
+    open_with(blob, None, TocLimits::default())
 }
 
-pub(crate) fn open_with(blob: Vec<u8>, toc: Option<Digest>, limits: EstargzLimits) -> Result<EstargzReader> {
+pub(crate) fn open_with(blob: Vec<u8>, toc: Option<Digest>, limits: TocLimits) -> Result<EstargzReader> {
     block_on(EstargzReader::open(pool(), Box::new(MemoryBlob::new(blob)), toc, limits))
 }
 

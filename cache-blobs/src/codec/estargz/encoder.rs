@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cache_core::{Digest, Error, ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result};
 use libdeflater::Compressor;
 
-use super::plan::{Done, DoneChunk, Plan};
 use super::sequence::TocSequence;
 use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
 use crate::codec::gzip::{BLOCK_BYTES, compression_level, member};
+use crate::codec::toc::{Done, DoneCut, Plan};
 
 /// A payload has a header block before it and takes at least a block, so cuts are so many bytes apart.
 const BYTES_PER_CUT: usize = 2 * crate::tar::TAR_BLOCK_BYTES;
@@ -57,16 +57,15 @@ impl BlockEncoder for EstargzEncoder {
             || Ok(Compressor::new(level)),
             |compressor| {
                 let mut members = Vec::with_capacity(self.encoded_bound);
-                let mut done = Done { chunks: Vec::with_capacity(plan.cuts.len()) };
+                let mut done = Done { cuts: Vec::with_capacity(plan.cuts.len()) };
                 let mut from = 0;
                 for cut in &plan.cuts {
                     if cut.at > from {
                         member::append(compressor, part(bytes, from, cut.at)?, &mut members)?;
                         from = cut.at;
                     }
-                    let digest = cut.whole.map(|length| part(bytes, cut.at, cut.at.saturating_add(length)));
-                    let digest = digest.transpose()?.map(Digest::of);
-                    done.chunks.push(DoneChunk { at: members.len() as u64, digest });
+                    let digest = cut.digest(bytes).ok_or_else(another_block)?;
+                    done.cuts.push(DoneCut { at: members.len() as u64, digest });
                 }
                 member::append(compressor, part(bytes, from, bytes.len())?, &mut members)?;
                 members.shrink_to_fit();
@@ -77,7 +76,11 @@ impl BlockEncoder for EstargzEncoder {
 }
 
 fn part(bytes: &[u8], from: usize, to: usize) -> Result<&[u8]> {
-    bytes.get(from..to).ok_or_else(|| Error::new(ErrorKind::Invalid, "encode eStargz", "a plan for another block"))
+    bytes.get(from..to).ok_or_else(another_block)
+}
+
+fn another_block() -> Error {
+    Error::new(ErrorKind::Invalid, "encode eStargz", "a plan for another block")
 }
 
 impl fmt::Debug for EstargzEncoder {

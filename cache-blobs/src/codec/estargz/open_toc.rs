@@ -2,17 +2,14 @@
 
 use std::io::Read;
 
-use bytes::Bytes;
-use cache_core::ports::{BlobReader, ByteStream, Pool};
+use cache_core::ports::{BlobReader, Pool};
 use cache_core::{Error, ErrorKind, Result};
-use futures::StreamExt;
 
 use super::TOC_NAME;
 use super::footer::Footer;
-use super::limits::EstargzLimits;
-use super::toc::Toc;
 use crate::codec::failure::error_of_io;
 use crate::codec::gzip::GzipDecoder;
+use crate::codec::toc::{Toc, TocLimits, collect};
 use crate::failure::archive_kind;
 use crate::pack::{PipeReader, read_blocking};
 use crate::tar::{self, Header, Kind, Reader};
@@ -64,12 +61,7 @@ pub(super) async fn footer_of(blob: &dyn BlobReader) -> Result<Option<Footer>> {
 ///
 /// # Errors
 /// `Corrupt` if there is none; `LimitExceeded`; what reading gives.
-pub(super) async fn toc_of(
-    pool: &dyn Pool,
-    blob: &dyn BlobReader,
-    footer: Footer,
-    limits: &EstargzLimits,
-) -> Result<Toc> {
+pub(super) async fn toc_of(pool: &dyn Pool, blob: &dyn BlobReader, footer: Footer, limits: &TocLimits) -> Result<Toc> {
     let stream = blob.read(toc_range(blob, footer)).await?;
     let maximum = limits.toc_bytes;
     read_blocking(pool, stream, move |source| parse(source, maximum)).await
@@ -105,17 +97,4 @@ fn is_toc(header: &Header) -> bool {
 
 fn tar_failure(error: tar::Error) -> Error {
     Error::new(archive_kind(&error), "read the table of contents of", "an eStargz layer").with_source(error)
-}
-
-/// All of `stream`, which must not give more than `maximum` bytes.
-async fn collect(mut stream: ByteStream, maximum: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(maximum);
-    while let Some(piece) = stream.next().await {
-        let piece: Bytes = piece?;
-        if piece.len() > maximum - bytes.len() {
-            return Err(Error::new(ErrorKind::Corrupt, "read", "a range that gives more bytes than were asked for"));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
 }

@@ -7,25 +7,23 @@ use std::sync::Arc;
 use cache_core::{Annotations, Digest, Error, ErrorKind, Result};
 use libdeflater::Compressor;
 
-use super::base64_bytes::Base64Bytes;
 use super::footer::Footer;
 use super::open_file::{OpenFile, Run};
-use super::plan::{Cut, Done, Plan};
-use super::table::{Expect, Table};
-use super::text::{clean, text_of, time_of};
-use super::toc_entry::{TocEntry, TocKind};
+use super::time::time_of;
+use super::toc_tar::TocTar;
 use super::{CHUNK_BYTES, TOC_DIGEST, TOC_NAME, UNCOMPRESSED_SIZE};
 use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, DiffIdRule, EncodedBlock, Ending, Sequence, TarTotal};
 use crate::codec::gzip::{compression_level, member};
+use crate::codec::toc::{Cut, DigestOf, Done, Plan, Table, TocEntry, TocKind, clean, describe, text_of};
 use crate::failure::archive_kind;
-use crate::tar::{self, Header, Kind, ReadLimits, Scanned, ScannedEntry, Scanner};
+use crate::tar::{self, Kind, ReadLimits, Scanned, ScannedEntry, Scanner};
 
 pub(super) struct TocSequence {
     level: i32,
     contexts: Arc<Contexts<Compressor>>,
     scanner: Scanner,
-    table: Table,
+    table: Table<TocTar>,
     file: Option<Following>,
     user_names: BTreeMap<u64, Vec<u8>>,
     group_names: BTreeMap<u64, Vec<u8>>,
@@ -48,48 +46,37 @@ impl TocSequence {
             level,
             contexts,
             scanner: Scanner::new(ReadLimits::default()),
-            table: Table::new(),
+            table: Table::new(TocTar::new()),
             file: None,
             user_names: BTreeMap::new(),
             group_names: BTreeMap::new(),
         }
     }
 
-    fn entry(&mut self, scanned: ScannedEntry) -> Result<()> {
+    fn entry(&mut self, scanned: &ScannedEntry) -> Result<()> {
         let header = &scanned.header;
-        let name = text_of(&header.path);
-        if clean(&name) == TOC_NAME {
+        let mut entry = describe(scanned);
+        if clean(&entry.name) == TOC_NAME {
             return Err(Error::new(ErrorKind::Invalid, "pack as eStargz", "a tar with a table of contents of its own"));
         }
-        let mut entry = TocEntry { name, kind: kind_of(header.kind), mode: scanned.stored_mode, ..TocEntry::default() };
         entry.modified = time_of(header.modified).unwrap_or_default();
-        entry.uid = header.uid;
-        entry.gid = header.gid;
         entry.user_name = if_changed(&mut self.user_names, header.uid, &header.user_name);
         entry.group_name = if_changed(&mut self.group_names, header.gid, &header.group_name);
-        entry.xattrs = xattrs_of(header);
         match header.kind {
-            Kind::Symlink | Kind::HardLink => entry.link_name = text_of(&header.link),
-            Kind::CharDevice | Kind::BlockDevice => {
-                entry.dev_major = header.device_major;
-                entry.dev_minor = header.device_minor;
-            }
             Kind::File if header.size > 0 => {
-                entry.size = header.size;
                 self.file = Some(Following { file: OpenFile::new(header.size), entry, first: 0, chunk: 0 });
                 return Ok(());
             }
             Kind::File => entry.digest = Some(Digest::of([])),
-            Kind::Directory | Kind::Fifo => {}
+            _ => {}
         }
-        self.table.push(entry, Expect::Nothing).map(drop)
+        self.table.push(entry)
     }
 
     /// Takes payload that has `before` bytes of the block before it.
-    fn payload(&mut self, payload: &[u8], before: usize, plan: &mut Plan) -> Result<()> {
-        let Some(Following { file, entry, first, chunk }) = &mut self.file else { return Ok(()) };
+    fn payload(&mut self, payload: &[u8], before: usize, plan: &mut Plan) {
+        let Some(Following { file, entry, first, chunk }) = &mut self.file else { return };
         let table = &mut self.table;
-        let mut outcome = Ok(());
         let mut closed = false;
         file.take(payload, |at, run| match run {
             Run::Begin { chunk_offset, chunk_bytes, whole } => {
@@ -102,17 +89,15 @@ impl TocSequence {
                 next.chunk_offset = chunk_offset;
                 // A last chunk that is shorter says no size.
                 next.chunk_size = if chunk_bytes == CHUNK_BYTES { chunk_bytes } else { 0 };
-                let expect = match chunk_offset {
-                    0 if chunk_bytes == size => Expect::OnlyChunk,
-                    0 => Expect::FirstChunk,
-                    _ => Expect::FurtherChunk,
+                // The place and the digest; the file's digest, if it is another one.
+                let (missing, digest_of) = match chunk_offset {
+                    0 if chunk_bytes == size && whole => (2, DigestOf::ChunkAndFile),
+                    0 => (3, DigestOf::Chunk),
+                    _ => (2, DigestOf::Chunk),
                 };
                 let whole = if whole { usize::try_from(chunk_bytes).ok() } else { None };
                 plan.cuts.push(Cut { at: before + at, whole });
-                match table.push(next, expect) {
-                    Ok(number) => *chunk = number,
-                    Err(error) => outcome = Err(error),
-                }
+                *chunk = table.push_chunk(next, missing, digest_of);
                 if chunk_offset == 0 {
                     *first = *chunk;
                 }
@@ -121,14 +106,13 @@ impl TocSequence {
                 chunk_digest.into_iter().for_each(|digest| table.set_chunk_digest(*chunk, digest));
             }
             Run::Closed { digest } => {
-                digest.into_iter().for_each(|digest| table.set_digest(*first, digest));
+                digest.into_iter().for_each(|digest| table.fill(*first, |entry| entry.digest = Some(digest)));
                 closed = true;
             }
         });
         if closed {
             self.file = None;
         }
-        outcome
     }
 }
 
@@ -138,10 +122,10 @@ impl Sequence for TocSequence {
         let mut rest = &block.bytes[..];
         while let Some(scanned) = self.scanner.step(&mut rest).map_err(tar_failure)? {
             match scanned {
-                Scanned::Entry(entry) => self.entry(*entry)?,
+                Scanned::Entry(entry) => self.entry(&entry)?,
                 Scanned::Payload(payload) => {
                     let before = block.bytes.len() - rest.len() - payload.len();
-                    self.payload(payload, before, &mut plan)?;
+                    self.payload(payload, before, &mut plan);
                 }
             }
         }
@@ -151,15 +135,15 @@ impl Sequence for TocSequence {
 
     fn encoded(&mut self, encoded: EncodedBlock) -> Result<()> {
         let done = encoded.notes.and_then(|notes| notes.downcast::<Done>().ok()).unwrap_or_default();
-        for chunk in done.chunks {
-            self.table.place(encoded.blob_offset + chunk.at, chunk.digest)?;
+        for cut in done.cuts {
+            self.table.place(encoded.blob_offset + cut.at, cut.digest)?;
         }
         self.table.settle()
     }
 
     fn finish(self: Box<Self>, total: TarTotal) -> Result<Ending> {
         self.scanner.finish().map_err(tar_failure)?;
-        let toc = self.table.finish()?;
+        let toc = self.table.finish()?.finish()?;
         let level = compression_level(self.level)?;
         let mut trailer =
             self.contexts.lend(|| Ok(Compressor::new(level)), |compressor| member::compress(compressor, &toc.tar))?;
@@ -178,22 +162,6 @@ impl Sequence for TocSequence {
 
 fn tar_failure(error: tar::Error) -> Error {
     Error::new(archive_kind(&error), "pack as eStargz", "a tar").with_source(error)
-}
-
-fn kind_of(kind: Kind) -> TocKind {
-    match kind {
-        Kind::File => TocKind::Reg,
-        Kind::Directory => TocKind::Dir,
-        Kind::Symlink => TocKind::Symlink,
-        Kind::HardLink => TocKind::Hardlink,
-        Kind::CharDevice => TocKind::Char,
-        Kind::BlockDevice => TocKind::Block,
-        Kind::Fifo => TocKind::Fifo,
-    }
-}
-
-fn xattrs_of(header: &Header) -> BTreeMap<String, Base64Bytes> {
-    header.xattrs.iter().map(|(name, value)| (text_of(name), Base64Bytes(value.clone()))).collect()
 }
 
 /// The name of an owner, unless the table has it already.

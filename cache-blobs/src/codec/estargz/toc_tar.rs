@@ -3,7 +3,7 @@
 use cache_core::{Digest, Error, ErrorKind, Result};
 
 use super::TOC_NAME;
-use super::toc_entry::TocEntry;
+use crate::codec::toc::{TocEntry, TocSink};
 use crate::failure::archive_kind;
 use crate::tar::{Header, TAR_BLOCK_BYTES, Writer};
 
@@ -35,18 +35,6 @@ impl TocTar {
         Self { bytes, is_empty: true }
     }
 
-    /// Adds an entry.
-    pub(super) fn push(&mut self, entry: &TocEntry) -> Result<()> {
-        self.bytes.extend_from_slice(if std::mem::take(&mut self.is_empty) { b"[" } else { b"," });
-        // JSON strings hold no line breaks, so each one is the layout's.
-        let json = cache_core::json::to_vec_tabbed(entry)?;
-        for line in json.split(|byte| *byte == b'\n') {
-            self.bytes.extend_from_slice(b"\n\t\t");
-            self.bytes.extend_from_slice(line);
-        }
-        Ok(())
-    }
-
     /// The archive. Go writes a list without entries as `null`.
     pub(super) fn finish(self) -> Result<FinishedToc> {
         let failure = |error| {
@@ -66,5 +54,18 @@ impl TocTar {
             .copy_from_slice(&head);
         tar.resize(tar.len().next_multiple_of(TAR_BLOCK_BYTES) + END_BYTES, 0);
         Ok(FinishedToc { tar, digest })
+    }
+}
+
+impl TocSink for TocTar {
+    fn push(&mut self, entry: &TocEntry) -> Result<()> {
+        self.bytes.extend_from_slice(if std::mem::take(&mut self.is_empty) { b"[" } else { b"," });
+        // JSON strings hold no line breaks, so each one is the layout's.
+        let json = cache_core::json::to_vec_tabbed(entry)?;
+        for line in json.split(|byte| *byte == b'\n') {
+            self.bytes.extend_from_slice(b"\n\t\t");
+            self.bytes.extend_from_slice(line);
+        }
+        Ok(())
     }
 }

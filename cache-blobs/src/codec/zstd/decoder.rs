@@ -15,7 +15,7 @@ const WINDOW_LOG_MAX: u32 = 27;
 const WINDOW_TOO_LARGE: usize = 16;
 
 /// Decompresses every frame up to the blob's end. Whatever follows a frame and is no frame is an error.
-pub(super) struct ZstdDecoder {
+pub(in crate::codec) struct ZstdDecoder {
     context: DCtx<'static>,
     source: BufReader<Box<dyn Read + Send>>,
     place: Place,
@@ -29,7 +29,7 @@ enum Place {
 }
 
 impl ZstdDecoder {
-    pub(super) fn new(source: Box<dyn Read + Send>) -> Result<Self> {
+    pub(in crate::codec) fn new(source: Box<dyn Read + Send>) -> Result<Self> {
         let unavailable = || Error::new(cache_core::ErrorKind::Unavailable, "create", "a zstd context");
         let mut context = DCtx::try_create().ok_or_else(unavailable)?;
         context

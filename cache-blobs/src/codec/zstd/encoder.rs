@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ::zstd::zstd_safe::{CCtx, CParameter, ErrorCode, compress_bound, get_error_name};
-use cache_core::{Error, ErrorKind, Result};
+use ::zstd::zstd_safe::{CCtx, compress_bound};
+use cache_core::Result;
 
-use super::{BLOCK_BYTES, WINDOW_LOG};
+use super::{BLOCK_BYTES, frame};
 use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
 
@@ -21,26 +21,6 @@ impl ZstdEncoder {
     pub(super) fn new(level: i32, contexts: Arc<Contexts<CCtx<'static>>>) -> Self {
         Self { level, contexts }
     }
-
-    /// A context that writes the frame's size, which is the library's default, and a checksum: four bytes a frame by which
-    /// any reader finds damage, also one that does not know the blob's digest.
-    fn context(&self) -> Result<CCtx<'static>> {
-        let mut context =
-            CCtx::try_create().ok_or_else(|| Error::new(ErrorKind::Unavailable, "create", "a zstd context"))?;
-        let parameters = [
-            CParameter::CompressionLevel(self.level),
-            CParameter::WindowLog(WINDOW_LOG),
-            CParameter::ChecksumFlag(true),
-        ];
-        for parameter in parameters {
-            context.set_parameter(parameter).map_err(failure)?;
-        }
-        Ok(context)
-    }
-}
-
-fn failure(code: ErrorCode) -> Error {
-    Error::new(ErrorKind::Unavailable, "compress", "a zstd frame").with_source(get_error_name(code))
 }
 
 impl BlockEncoder for ZstdEncoder {
@@ -58,12 +38,12 @@ impl BlockEncoder for ZstdEncoder {
 
     fn encode(&self, block: Block) -> Result<Encoded> {
         let compress = |context: &mut CCtx<'static>| {
-            let mut frame = Vec::with_capacity(compress_bound(block.bytes.len()));
-            context.compress2(&mut frame, &block.bytes).map_err(failure)?;
-            frame.shrink_to_fit();
-            Ok(frame)
+            let mut bytes = Vec::new();
+            frame::append(context, &block.bytes, &mut bytes)?;
+            bytes.shrink_to_fit();
+            Ok(bytes)
         };
-        Ok(Encoded { bytes: self.contexts.lend(|| self.context(), compress)?, notes: None })
+        Ok(Encoded { bytes: self.contexts.lend(|| frame::context(self.level), compress)?, notes: None })
     }
 }
 

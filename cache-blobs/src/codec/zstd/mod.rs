@@ -2,6 +2,9 @@
 
 mod decoder;
 mod encoder;
+pub(super) mod frame;
+
+pub(super) use decoder::ZstdDecoder;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -21,13 +24,21 @@ use crate::codec::sample::Sample;
 const BLOCK_BYTES: usize = 8 << 20;
 
 /// The window is the whole frame: 8 MiB, which RFC 8878 asks every reader to accept.
-const WINDOW_LOG: u32 = 23;
+pub(super) const WINDOW_LOG: u32 = 23;
 
 /// The library's own default.
 const DEFAULT_LEVEL: i32 = 3;
 
 /// The library's negative levels go on for long; below -7 they only lose.
-const LEVELS: Levels = Levels::new(-7..=22, DEFAULT_LEVEL);
+pub(super) const LEVELS: Levels = Levels::new(-7..=22, DEFAULT_LEVEL);
+
+/// The level that `wish` stands for.
+pub(super) fn resolve(compression: &Compression, wish: Option<i32>) -> Result<i32> {
+    match LEVELS.resolve(compression, wish)? {
+        None | Some(0) => Ok(DEFAULT_LEVEL),
+        Some(level) => Ok(level),
+    }
+}
 
 /// zstd layers. They are written as a sequence of independent frames with their sizes and checksums. Levels are the
 /// library's; 0 is its default, 3.
@@ -43,10 +54,7 @@ impl Zstd {
     }
 
     fn resolve(&self, level: Option<i32>) -> Result<i32> {
-        match LEVELS.resolve(&Compression::Zstd, level)? {
-            None | Some(0) => Ok(DEFAULT_LEVEL),
-            Some(level) => Ok(level),
-        }
+        resolve(&Compression::Zstd, level)
     }
 }
 
@@ -78,7 +86,7 @@ impl Codec for Zstd {
     }
 
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
-        Ok(Box::new(decoder::ZstdDecoder::new(source)?))
+        Ok(Box::new(ZstdDecoder::new(source)?))
     }
 
     fn detects(&self, sample: &Sample<'_>) -> bool {

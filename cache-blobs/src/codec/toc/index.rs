@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use cache_core::{Error, ErrorKind, Result};
 
 use super::chunk::Chunk;
+use super::document::Toc;
+use super::entry::{TocEntry, TocKind};
 use super::text::clean;
-use super::toc::Toc;
-use super::toc_entry::{TocEntry, TocKind};
 
 /// More hard links to hard links than any archive has.
 const MAX_HOPS: usize = 64;
 
 /// Names and chunks of a table of contents.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(in crate::codec) struct Index {
     /// The last entry of each name, which is the one that unpacking leaves.
     names: BTreeMap<String, usize>,
     /// The chunks of each regular file that is not empty, by the number of its entry.
@@ -22,12 +22,12 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Checks `toc` of a blob with `toc_offset` bytes before it: every chunk lies before the table, no two in the same place, and
-    /// the chunks of a file are its size.
+    /// Checks `toc` of a blob with `toc_offset` bytes before it: every chunk lies before the table, no two in the same place,
+    /// no file reaches into another one, and the chunks of a file are its size.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(super) fn of(toc: &Toc, toc_offset: u64) -> Result<Self> {
+    pub(in crate::codec) fn of(toc: &Toc, toc_offset: u64) -> Result<Self> {
         let mut index = Self { names: BTreeMap::new(), chunks: BTreeMap::new() };
         let mut places = BTreeSet::new();
         let mut file: Option<(usize, &TocEntry)> = None;
@@ -52,9 +52,18 @@ impl Index {
             chunks.push(chunk);
         }
         index.close(file)?;
-        for chunk in index.chunks.values_mut().flatten() {
-            let next = places.range((chunk.offset + 1, 0)..).next();
-            chunk.end = next.map_or(toc_offset, |(offset, _)| *offset);
+        for (number, chunks) in &mut index.chunks {
+            for chunk in chunks.iter_mut() {
+                let next = places.range((chunk.offset + 1, 0)..).next();
+                chunk.end = next.map_or(toc_offset, |(offset, _)| *offset);
+            }
+            let entry = toc.entries.get(*number).filter(|entry| entry.end_offset > 0);
+            if let (Some(entry), Some(last)) = (entry, chunks.last_mut()) {
+                if entry.end_offset <= last.offset || entry.end_offset > last.end {
+                    return Err(corrupt(entry, "an end that is not between a file and the next one"));
+                }
+                last.end = entry.end_offset;
+            }
         }
         Ok(index)
     }
@@ -70,7 +79,7 @@ impl Index {
     }
 
     /// The entry that `path` names, in any spelling.
-    pub(super) fn entry<'a>(&self, toc: &'a Toc, path: &str) -> Option<&'a TocEntry> {
+    pub(in crate::codec) fn entry<'a>(&self, toc: &'a Toc, path: &str) -> Option<&'a TocEntry> {
         self.names.get(&clean(path)).and_then(|number| toc.entries.get(*number))
     }
 
@@ -78,7 +87,11 @@ impl Index {
     ///
     /// # Errors
     /// `Invalid` if it is no regular file; `Corrupt` for hard links that lead nowhere.
-    pub(super) fn file<'a>(&'a self, toc: &'a Toc, path: &str) -> Result<Option<(&'a TocEntry, &'a [Chunk])>> {
+    pub(in crate::codec) fn file<'a>(
+        &'a self,
+        toc: &'a Toc,
+        path: &str,
+    ) -> Result<Option<(&'a TocEntry, &'a [Chunk])>> {
         let mut name = clean(path);
         for hop in 0..MAX_HOPS {
             let number = self.names.get(&name).copied();
@@ -93,7 +106,7 @@ impl Index {
                 TocKind::Hardlink => name = clean(&entry.link_name),
                 _ => {
                     let target = format_args!("{}, which is no regular file", path.escape_debug());
-                    return Err(Error::new(ErrorKind::Invalid, "read of an eStargz layer", target));
+                    return Err(Error::new(ErrorKind::Invalid, "read of a layer", target));
                 }
             }
         }
@@ -113,15 +126,15 @@ fn chunk_of(whole: &TocEntry, entry: &TocEntry, before: &[Chunk]) -> Result<Chun
     // Older tables have no digest of a file's only chunk, because it is the file's.
     let digest = entry.chunk_digest.or(if bytes == whole.size { whole.digest } else { None });
     let (offset, inner_offset) = (entry.offset, entry.inner_offset);
-    Ok(Chunk { file_offset: covered, bytes, offset, end: offset, inner_offset, digest })
+    Ok(Chunk { file_offset: covered, bytes, kind: entry.chunk_kind, offset, end: offset, inner_offset, digest })
 }
 
 fn corrupt(entry: &TocEntry, why: &'static str) -> Error {
-    let target = format_args!("the table of contents of an eStargz layer: {why} ({})", entry.name.escape_debug());
+    let target = format_args!("the table of contents of a layer: {why} ({})", entry.name.escape_debug());
     Error::new(ErrorKind::Corrupt, "check", target)
 }
 
 fn dangling(path: &str) -> Error {
     let target = format_args!("{}, a hard link to nothing", path.escape_debug());
-    Error::new(ErrorKind::Corrupt, "read of an eStargz layer", target)
+    Error::new(ErrorKind::Corrupt, "read of a layer", target)
 }

@@ -4,7 +4,7 @@ use cache_core::json::null_as_empty;
 use cache_core::{Digest, Error, ErrorKind, Result};
 use serde::Deserialize;
 
-use super::toc_entry::TocEntry;
+use super::entry::TocEntry;
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -13,14 +13,17 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Toc {
-    /// The digest of its JSON.
+    /// The digest by which it is known: in eStargz that of its JSON, in zstd:chunked that of the compressed JSON.
     pub digest: Digest,
     /// Its entries in the order of the archive.
     pub entries: Vec<TocEntry>,
+    /// The digest of the compressed tar-split data, which rebuilds the archive from the table and the files; only in zstd:chunked,
+    /// and not in every blob.
+    pub tar_split: Option<Digest>,
 }
 
 impl Toc {
-    /// Reads its JSON.
+    /// Reads its JSON, whose digest is taken for the table's.
     ///
     /// # Errors
     /// `Corrupt` if it is none, `Unsupported` for another version than 1.
@@ -30,16 +33,18 @@ impl Toc {
             version: u32,
             #[serde(default, deserialize_with = "null_as_empty")]
             entries: Vec<TocEntry>,
+            #[serde(default, rename = "tarSplitDigest")]
+            tar_split: Option<Digest>,
         }
         let document: Document = serde_json::from_slice(json).map_err(|source| {
-            Error::new(ErrorKind::Corrupt, "read the table of contents", "an eStargz layer").with_source(source)
+            Error::new(ErrorKind::Corrupt, "read the table of contents", "a layer").with_source(source)
         })?;
         match document.version {
-            VERSION => Ok(Self { digest: Digest::of(json), entries: document.entries }),
+            VERSION => Ok(Self { digest: Digest::of(json), entries: document.entries, tar_split: document.tar_split }),
             version => Err(Error::new(
                 ErrorKind::Unsupported,
                 "read the table of contents",
-                format_args!("an eStargz layer of version {version}"),
+                format_args!("a layer, of version {version}"),
             )),
         }
     }

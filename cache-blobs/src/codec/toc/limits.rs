@@ -1,22 +1,22 @@
-//! What a reader of eStargz accepts at most.
+//! What a reader of a table of contents accepts at most.
 
 /// Bounds that keep a hostile blob from using up memory or time. All are on by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct EstargzLimits {
-    /// Bytes of the table of contents, as JSON. Default 128 MiB, enough for about 400 000 files.
+pub struct TocLimits {
+    /// Bytes of the table of contents, as JSON, and compressed. Default 128 MiB, enough for about 400 000 files.
     pub toc_bytes: u64,
     /// Bytes of a chunk, which is held in memory until its digest is known, and of what is inflated before it. Default 64 MiB.
     pub chunk_bytes: u64,
 }
 
-impl Default for EstargzLimits {
+impl Default for TocLimits {
     fn default() -> Self {
         Self { toc_bytes: 128 << 20, chunk_bytes: 64 << 20 }
     }
 }
 
-impl EstargzLimits {
+impl TocLimits {
     /// Other bound on [`toc_bytes`](Self::toc_bytes).
     #[must_use]
     pub fn with_toc_bytes(mut self, bytes: u64) -> Self {

@@ -1,0 +1,176 @@
+//! zstd:chunked: what is written.
+#![cfg(all(feature = "estargz", feature = "zstd-chunked"))]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod estargz_rig;
+mod pack_rig;
+mod zstd_chunked_rig;
+
+use cache_blobs::codec::zstd_chunked::{
+    Base64Bytes, MANIFEST_CHECKSUM, MANIFEST_POSITION, TAR_SPLIT_POSITION, TocKind,
+};
+use cache_blobs::codec::{Codec, Codecs, Encoder, ZstdChunked};
+use cache_blobs::tar::{Header, Kind, Timestamp};
+use cache_core::annotation::UNCOMPRESSED;
+use cache_core::{Compression, CompressionConfig, Digest, ErrorKind, MediaType, MediaTypeFamily};
+use estargz_rig::{file, tar_of};
+use pack_rig::{Fate, Pace, data, decode};
+use zstd_chunked_rig::{body, manifest, noise, numbers, packed, toc, try_pack, unzstd};
+
+#[test]
+fn any_zstd_reader_gives_the_tar_which_is_what_the_diff_id_covers() {
+    let tar = tar_of(&[(Header::directory("d"), Vec::new()), file("d/f", data(9_300_000, 1)), file("d/g", data(5, 2))]);
+    let (packed, blob, fate) = try_pack(&tar, 2, Pace::Fast, 70_001);
+    let packed = packed.unwrap();
+    assert!(unzstd(&blob) == tar);
+    assert!(unzstd(body(&blob)) == tar);
+    assert!(decode(&Codecs::default(), blob).unwrap() == tar);
+    assert_eq!(packed.diff_id, Digest::of(&tar));
+    assert_eq!(packed.uncompressed_bytes, tar.len() as u64);
+    assert_eq!(packed.media_type, MediaType::OCI_LAYER_ZSTD);
+    let Fate::Committed(labels) = fate else { panic!("{fate:?}") };
+    assert_eq!(labels[UNCOMPRESSED], packed.diff_id.to_string());
+}
+
+#[test]
+fn footer_and_annotations_tell_where_the_table_and_the_tar_split_data_are() {
+    let (packed, blob) = packed(&tar_of(&[file("f", data(10, 3))]));
+    let [offset, compressed, bytes, kind, split_offset, split_compressed, split_bytes] = numbers(&blob);
+    assert_eq!(kind, 1);
+    assert_eq!(split_offset, offset + compressed + 8);
+    assert_eq!(split_offset + split_compressed + 72, blob.len() as u64);
+    let table = manifest(&blob);
+    let split = &blob[split_offset as usize..][..split_compressed as usize];
+    assert_eq!(unzstd(table).len() as u64, bytes);
+    assert_eq!(unzstd(split).len() as u64, split_bytes);
+    // Each lies in a skippable frame of its own.
+    for (at, content) in [(offset, table), (split_offset, split)] {
+        let header = &blob[at as usize - 8..at as usize];
+        assert_eq!(header[..4], [0x50, 0x2a, 0x4d, 0x18]);
+        assert_eq!(header[4..], (content.len() as u32).to_le_bytes());
+    }
+    let annotations = &packed.annotations;
+    assert_eq!(annotations[MANIFEST_CHECKSUM], Digest::of(table).to_string());
+    assert_eq!(annotations[MANIFEST_POSITION], format!("{offset}:{compressed}:{bytes}:1"));
+    assert_eq!(annotations[TAR_SPLIT_POSITION], format!("{split_offset}:{split_compressed}:{split_bytes}"));
+    // Readers of containers/storage refuse a layer that has eStargz's, too.
+    assert_eq!(annotations.len(), 3);
+    assert_eq!(toc(&blob).tar_split, Some(Digest::of(split)));
+}
+
+#[test]
+fn the_table_says_of_an_entry_what_the_tar_says() {
+    let time = Timestamp { seconds: 1_000_000_000, nanos: 500_000_000 };
+    let plain = |header: Header| (header, Vec::new());
+    let mut dated = Header::file("t", 0).with_modified(time);
+    dated.records.insert(b"atime".to_vec(), b"1.25".to_vec());
+    dated.records.insert(b"ctime".to_vec(), b"2".to_vec());
+    let entries = [
+        plain(Header::directory("d/").with_mode(0o1777).with_owner(1, 2).with_modified(time)),
+        plain(Header::symlink("d/s", "../t<&>").with_owner(1, 2)),
+        plain(Header::hard_link("./h", "d/f")),
+        plain(Header::new(Kind::CharDevice, "c").with_device(1, 3)),
+        plain(Header::new(Kind::BlockDevice, "b").with_device(8, 0)),
+        plain(Header::new(Kind::Fifo, "p")),
+        plain(Header::file("caf\u{e9}", 0).with_xattr("user.x", &b"\x00\xff"[..])),
+        plain(dated),
+        file("f", b"contents".to_vec()),
+    ];
+    let (_, blob) = packed(&tar_of(&entries));
+    let toc = toc(&blob);
+    let [d, s, h, c, b, p, x, t, f] = &toc.entries[..] else { panic!("{toc:?}") };
+    assert_eq!((d.name.as_str(), d.kind, d.mode, d.uid, d.gid), ("d/", TocKind::Dir, 0o1777, 1, 2));
+    assert_eq!(d.modified, "2001-09-09T01:46:40.5Z");
+    assert_eq!((s.kind, s.link_name.as_str(), s.mode), (TocKind::Symlink, "../t<&>", 0o777));
+    assert_eq!(s.modified, "1970-01-01T00:00:00Z");
+    assert_eq!((h.name.as_str(), h.kind, h.link_name.as_str()), ("./h", TocKind::Hardlink, "d/f"));
+    assert_eq!((c.kind, c.dev_major, c.dev_minor), (TocKind::Char, 1, 3));
+    assert_eq!((b.kind, b.dev_major, b.dev_minor), (TocKind::Block, 8, 0));
+    assert_eq!(p.kind, TocKind::Fifo);
+    assert_eq!((x.xattrs["user.x"].clone(), x.digest), (Base64Bytes(vec![0, 255]), None));
+    assert_eq!((t.accessed.as_str(), t.changed.as_str()), ("1970-01-01T00:00:01.25Z", "1970-01-01T00:00:02Z"));
+    assert_eq!((f.size, f.digest), (8, Some(Digest::of("contents"))));
+    // A file of one chunk says nothing of chunks.
+    assert_eq!((f.chunk_size, f.chunk_offset, f.chunk_digest), (0, 0, None));
+    assert_eq!(unzstd(&blob[f.offset as usize..f.end_offset as usize]), b"contents");
+    let json = unzstd(manifest(&blob));
+    assert!(json.starts_with(br#"{"version":1,"entries":[{"name":"d/","type":"dir","#));
+}
+
+#[test]
+fn tars_without_entries_or_without_an_end_and_bytes_behind_the_end_are_kept() {
+    let one = tar_of(&[file("f", data(700, 4))]);
+    let unended = one[..one.len() - 1024].to_vec();
+    let unpadded = one[..512 + 700].to_vec();
+    let followed = [&one[..], &[0; 9000], b"garbage"].concat();
+    for (tar, entries) in
+        [(Vec::new(), 0), (vec![0; 1024], 0), (vec![0; 10_240], 0), (unended, 1), (unpadded, 1), (followed, 1)]
+    {
+        let (packed, blob) = packed(&tar);
+        assert!(unzstd(&blob) == tar);
+        assert_eq!(toc(&blob).entries.len(), entries);
+        assert_eq!(packed.diff_id, Digest::of(&tar));
+    }
+}
+
+#[test]
+fn a_tar_that_is_none_is_refused_and_the_ingest_aborted() {
+    let one = tar_of(&[file("f", data(700, 5))]);
+    let mut damaged = one.clone();
+    damaged[3] ^= 1;
+    for tar in [one[..900].to_vec(), one[..300].to_vec(), damaged, data(100_000, 7)] {
+        let (outcome, _, fate) = try_pack(&tar, 2, Pace::Fast, 100);
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(fate, Fate::Aborted);
+    }
+}
+
+/// Noise does not shrink, files of one byte make as many frames as files can, and so do runs of zeros.
+#[test]
+fn the_smallest_and_the_least_compressible_files_stay_within_the_bound() {
+    let tiny: Vec<_> = (0..9000).map(|seed| file(&format!("{seed}"), noise(1, seed))).collect();
+    let full: Vec<_> = (0..9000).map(|seed| file(&format!("{seed}"), noise(512, seed))).collect();
+    let holes = vec![file("holes", [&[0; 1024][..], b"x"].concat().repeat(8200))];
+    let large = vec![file("noise", noise(9 << 20, 1))];
+    for files in [tiny, full, holes, large] {
+        let tar = tar_of(&files);
+        let (packed, blob) = packed(&tar);
+        assert!(toc(&blob).entries.len() >= files.len());
+        assert_eq!(packed.diff_id, Digest::of(unzstd(&blob)));
+    }
+}
+
+#[test]
+fn a_level_out_of_range_is_invalid_and_every_other_is_accepted() {
+    for level in [-8, 23] {
+        let error = ZstdChunked::new().recipe(Some(level)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.target().contains("-7 to 22"), "{error}");
+    }
+    for level in -7..=22 {
+        assert!(matches!(ZstdChunked::new().encoder(Some(level)), Ok(Encoder::Blocks(_))), "{level}");
+    }
+}
+
+#[test]
+fn the_recipe_names_what_the_bytes_depend_on() {
+    let label = ZstdChunked::new().recipe(None).unwrap().to_label();
+    let version = zstd::zstd_safe::version_string();
+    assert_eq!(
+        label,
+        format!(
+            r#"{{"codec":"zstd:chunked","library":"zstd","version":"{version}","level":3,"block":4194304,"parameters":"window-log=23,checksum,rollsum=16,zeros=1024"}}"#
+        )
+    );
+}
+
+#[test]
+fn zstd_chunked_is_found_by_its_name_and_has_no_docker_media_type() {
+    let codecs = Codecs::default();
+    assert_eq!(codecs.named("zstd:chunked").unwrap().compression(), Compression::ZSTD_CHUNKED);
+    let config = CompressionConfig::new(Compression::ZSTD_CHUNKED);
+    assert_eq!(codecs.of(&Compression::ZSTD_CHUNKED).unwrap().media_types().docker, None);
+    assert!(codecs.for_family(&config, MediaTypeFamily::Oci).is_ok());
+    assert_eq!(codecs.for_family(&config, MediaTypeFamily::Docker).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(codecs.of_media_type(&MediaType::OCI_LAYER_ZSTD).unwrap().compression().name(), "zstd");
+}
