@@ -233,7 +233,7 @@ fn a_file_that_cannot_be_read_is_told_with_its_path_and_nothing_is_left() {
     }
     let bench = Bench::new();
     let upper = bench.tree("upper", &["d/readable", "d/secret"]);
-    fs::set_permissions(upper.join("d/secret"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(upper.join("d/secret"), fs::Permissions::from_mode(0o000)).unwrap();
     for compression in [CompressionConfig::uncompressed(), CompressionConfig::gzip(), CompressionConfig::zstd()] {
         let options = DiffOptions::new(compression);
         let refused = bench.compare_with(DifferPath::WalkingOnly, &[], &[bind(&upper)], &options).unwrap_err();
