@@ -83,13 +83,30 @@ impl BenchStore {
         compression: CompressionConfig,
         look: impl FnOnce(&Layer) -> Result<T>,
     ) -> Result<T> {
+        self.with_difference(None, tree, compression, look)
+    }
+
+    /// Packs what changed from `lower` to `upper` by the double walk, lets `look` have the layer, and removes it.
+    ///
+    /// # Errors
+    /// What packing gives.
+    pub fn with_difference<T>(
+        &self,
+        lower: Option<&BenchTree>,
+        upper: &BenchTree,
+        compression: CompressionConfig,
+        look: impl FnOnce(&Layer) -> Result<T>,
+    ) -> Result<T> {
         let local = &self.embedded.local;
+        let mount = |tree: &BenchTree| {
+            let options = vec!["rbind".to_owned(), "ro".to_owned()];
+            Mount { kind: MountKind::Bind, source: tree.path.clone(), options }
+        };
+        let (lower, upper): (Vec<_>, _) = (lower.map(mount).into_iter().collect(), [mount(upper)]);
         pollster::block_on(async {
             let lease = local.leases.create(LeaseOptions::default()).await?;
-            let options = vec!["rbind".to_owned(), "ro".to_owned()];
-            let mounts = [Mount { kind: MountKind::Bind, source: tree.path.clone(), options }];
             let options = DiffOptions::new(compression);
-            let packed = self.embedded.differ.compare(&lease, "layer", &[], &mounts, &options).await?;
+            let packed = self.embedded.differ.compare(&lease, "layer", &lower, &upper, &options).await?;
             let looked = look(&packed.layer);
             local.leases.delete(lease.id()).await?;
             local.collector.collect().await?;

@@ -33,7 +33,7 @@
 //! after.insert(&Header::file("etc/motd", 0), b"goodbye\n")?;
 //!
 //! let changes = double_walk(Some(&before), &after)?;
-//! let (layer, report) = write_layer(changes, &after, Vec::new(), LayerOptions::default())?;
+//! let (layer, report) = write_layer(changes, Vec::new(), LayerOptions::default())?;
 //! assert!(report.is_complete());
 //!
 //! let mut reader = Reader::new(&layer[..]);

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::Read;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use cache_core::cache::RefOptions;
 use cache_core::memory::{ManualClock, Memory};
 use cache_core::mount::{LinuxMounter, OverlayLayers};
 use cache_core::ports::{
-    Access, BlobReader, DiffOptions, Differ, Ingester, LayerMode, Lease, LeaseManager, LeaseOptions, Mount, MountKind,
-    MountedTree, Mounter, Pool, Provider, XattrPolicy,
+    Access, BlobReader, DiffOptions, Differ, Ingester, LayerMode, Lease, LeaseManager, LeaseOptions, Manager, Mount,
+    MountKind, MountedTree, Mounter, Pool, Provider, XattrPolicy,
 };
 use cache_core::{CodecId, Compression, CompressionConfig, Digest, ErrorKind, Result, ThreadPool, Timestamp};
 use futures::TryStreamExt;
@@ -223,6 +223,27 @@ fn directories_that_are_no_overlay_are_both_walked() {
     }
     let whole = bench.compare(DifferPath::WalkingOnly, &[], &[bind(&upper)]).unwrap();
     assert_eq!((whole.found_by, bench.names(&whole)), (FoundBy::DoubleWalk, vec!["new".to_owned(), "same".to_owned()]));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_its_path_and_nothing_is_left() {
+    if rustix::process::geteuid().is_root() {
+        println!("skipped: root reads every file");
+        return;
+    }
+    let bench = Bench::new();
+    let upper = bench.tree("upper", &["d/readable", "d/secret"]);
+    fs::set_permissions(upper.join("d/secret"), fs::Permissions::from_mode(0o0)).unwrap();
+    for compression in [CompressionConfig::uncompressed(), CompressionConfig::gzip(), CompressionConfig::zstd()] {
+        let options = DiffOptions::new(compression);
+        let refused = bench.compare_with(DifferPath::WalkingOnly, &[], &[bind(&upper)], &options).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        let said = std::iter::successors(Some(&refused as &dyn std::error::Error), |error| error.source());
+        assert!(said.map(ToString::to_string).any(|text| text.contains("d/secret")), "{refused:?}");
+        assert!(bench.is_clean());
+        let blobs: Vec<_> = block_on(bench.memory.content.list().try_collect()).unwrap();
+        assert!(blobs.is_empty());
+    }
 }
 
 #[test]

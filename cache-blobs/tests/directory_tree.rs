@@ -100,7 +100,7 @@ fn a_layer_of_a_real_directory_leaves_sockets_out() {
     fs::write(root.path().join("run/file"), "x").unwrap();
     let tree = DirectoryTree::open(root.path()).unwrap();
     let (archive, report) =
-        write_layer(double_walk(None, &tree).unwrap(), &tree, Vec::new(), LayerOptions::default()).unwrap();
+        write_layer(double_walk(None, &tree).unwrap(), Vec::new(), LayerOptions::default()).unwrap();
     assert_eq!(names(&archive), ["run/", "run/file"]);
     assert_eq!(report.sockets.examples, [b"run/socket"]);
 }

@@ -145,7 +145,7 @@ fn a_walk_ends_after_its_first_error() {
         fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
             failed(name)
         }
-        fn content(&self, name: &[u8]) -> Result<Box<dyn cache_blobs::content::Content>, Error> {
+        fn file(&self, name: &[u8]) -> Result<cache_blobs::changes::OpenFile, Error> {
             failed(name)
         }
         fn xattr(&self, name: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, Error> {

@@ -4,16 +4,15 @@
 mod support;
 
 use cache_blobs::changes::{
-    Change, Directory, Error as ChangesError, FileKind, Identity, MemoryTree, Metadata, Tree, double_walk,
+    Change, Directory, Error as ChangesError, FileKind, Identity, Metadata, OpenFile, Operation, Tree, double_walk,
 };
-use cache_blobs::content::Content;
 use cache_blobs::layer::{Error, LayerOptions, LayerReport, XattrPolicy, write_layer};
 use cache_blobs::tar::{self, Header, Kind, Reader, Timestamp};
 use support::{directory, file, link, names, symlink, tree};
 
 fn layer(lower: &[(Header, &str)], upper: &[(Header, &str)], options: LayerOptions) -> (Vec<u8>, LayerReport) {
     let (lower, upper) = (tree(lower), tree(upper));
-    write_layer(double_walk(Some(&lower), &upper).unwrap(), &upper, Vec::new(), options).unwrap()
+    write_layer(double_walk(Some(&lower), &upper).unwrap(), Vec::new(), options).unwrap()
 }
 
 fn entries(lower: &[(Header, &str)], upper: &[(Header, &str)]) -> Vec<String> {
@@ -187,8 +186,9 @@ impl Directory for Odd {
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, ChangesError> {
         Err(ChangesError::Changed { path: name.to_vec() })
     }
-    fn content(&self, _: &[u8]) -> Result<Box<dyn Content>, ChangesError> {
-        Ok(Box::new(cache_blobs::content::Plain(&b"12345"[..])))
+    fn file(&self, _: &[u8]) -> Result<OpenFile, ChangesError> {
+        let content = Box::new(cache_blobs::content::Plain(&b"12345"[..]));
+        Ok(OpenFile { content, xattr_names: Vec::new() })
     }
     fn xattr(&self, _: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, ChangesError> {
         Ok(None)
@@ -202,7 +202,7 @@ impl Directory for Odd {
 fn sockets_are_left_out_and_reported() {
     let odd = Odd { kind: FileKind::Socket, size: 0 };
     let changes = double_walk(None, &odd).unwrap();
-    let (archive, report) = write_layer(changes, &odd, Vec::new(), LayerOptions::default()).unwrap();
+    let (archive, report) = write_layer(changes, Vec::new(), LayerOptions::default()).unwrap();
     assert!(names(&archive).is_empty());
     assert_eq!((report.sockets.count, report.sockets.examples), (1, vec![b"odd".to_vec()]));
 }
@@ -212,9 +212,53 @@ fn a_file_that_grows_or_shrinks_meanwhile_is_an_error() {
     for size in [4, 6] {
         let odd = Odd { kind: FileKind::File, size };
         let changes = double_walk(None, &odd).unwrap();
-        let result = write_layer(changes, &odd, Vec::new(), LayerOptions::default());
+        let result = write_layer(changes, Vec::new(), LayerOptions::default());
         assert!(matches!(result, Err(Error::Archive(tar::Error::WrongSize { .. }))));
     }
+}
+
+/// A tree whose only file is gone when it is opened.
+#[derive(Debug, Clone)]
+struct Vanishing(Odd);
+
+impl Tree for Vanishing {
+    fn root(&self) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
+        Ok(std::sync::Arc::new(self.clone()))
+    }
+}
+
+impl Directory for Vanishing {
+    fn names(&self) -> Result<Vec<Vec<u8>>, ChangesError> {
+        self.0.names()
+    }
+    fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, ChangesError> {
+        self.0.metadata(name)
+    }
+    fn directory(&self, name: &[u8]) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
+        self.0.directory(name)
+    }
+    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, ChangesError> {
+        self.0.link_target(name)
+    }
+    fn file(&self, name: &[u8]) -> Result<OpenFile, ChangesError> {
+        let source = std::sync::Arc::new(std::io::ErrorKind::NotFound.into());
+        Err(ChangesError::Io { operation: Operation::Open, path: name.to_vec(), source })
+    }
+    fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ChangesError> {
+        self.0.xattr(name, key)
+    }
+    fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, ChangesError> {
+        self.0.xattr_names(name)
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_before_it_is_read_is_an_error_that_names_it() {
+    let tree = Vanishing(Odd { kind: FileKind::File, size: 5 });
+    let changes = double_walk(None, &tree).unwrap();
+    let failed = write_layer(changes, Vec::new(), LayerOptions::default()).unwrap_err();
+    let Error::Changes(ChangesError::Io { path, source, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!((&path[..], source.kind()), (&b"odd"[..], std::io::ErrorKind::NotFound));
 }
 
 #[test]
@@ -229,6 +273,6 @@ fn the_same_changes_give_the_same_bytes() {
 #[test]
 fn the_first_error_of_the_changes_ends_the_layer() {
     let failed: Result<Change, ChangesError> = Err(ChangesError::Changed { path: b"x".to_vec() });
-    let result = write_layer([failed], &MemoryTree::new(), Vec::new(), LayerOptions::default());
+    let result = write_layer([failed], Vec::new(), LayerOptions::default());
     assert!(matches!(result, Err(Error::Changes(ChangesError::Changed { .. }))));
 }

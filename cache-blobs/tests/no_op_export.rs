@@ -180,6 +180,8 @@ fn exporting_a_chain_of_forty_layers_again_writes_nothing_and_begins_no_transact
     let forced = DiffOptions::new(config(&Compression::Zstd).forced());
     for options in [plain, forced] {
         let first = block_on(top.ensure_remote(&holds, &layers, &options)).unwrap();
+        // What foreign blobs are is found, and remembered, by the first who asks.
+        block_on(top.remotes(&holds, &layers, &RemoteOptions::new(options.clone()))).unwrap();
         rig.pool.wait_until_idle();
         let (calls, before) = (writes.0.load(Ordering::SeqCst), system_writes());
         let again = block_on(top.ensure_remote(&holds, &layers, &options)).unwrap();

@@ -5,7 +5,9 @@ mod support;
 
 use std::sync::Arc;
 
-use cache_blobs::changes::{Error, MemoryTree, Overlay, OverlayFeature, Tree, double_walk, lookup, overlay_upper};
+use cache_blobs::changes::{
+    Change, Error, MemoryTree, Overlay, OverlayFeature, Tree, double_walk, lookup, overlay_upper,
+};
 use cache_blobs::tar::Header;
 use support::{directory, file, lines, link, opaque, symlink, tree, whiteout};
 
@@ -23,7 +25,8 @@ fn changes(lowers: &[&MemoryTree], upper: &MemoryTree) -> Vec<String> {
 fn refused(upper: MemoryTree) -> OverlayFeature {
     let upper: Arc<dyn Tree> = Arc::new(upper);
     let base = Overlay::new(vec![Arc::new(tree(&[file("d/f", "x"), file("f", "x")]))]);
-    match overlay_upper(&base, &upper).unwrap().find_map(Result::err) {
+    let opened = |change: Result<Change, Error>| change?.entry.map(|entry| entry.file()).transpose();
+    match overlay_upper(&base, &upper).unwrap().find_map(|change| opened(change).err()) {
         Some(Error::Unsupported { feature, .. }) => feature,
         other => panic!("not refused: {other:?}"),
     }

@@ -36,7 +36,7 @@ fn changes_are_debug_send_and_sync() {
 
 #[test]
 fn layers_are_debug_send_and_sync() {
-    holds::<layer::LayerWriter<'_, Vec<u8>>>();
+    holds::<layer::LayerWriter<Vec<u8>>>();
     holds::<layer::LayerBuilder<Vec<u8>>>();
     holds::<layer::LayerOptions>();
     holds::<layer::LayerReport>();

@@ -49,7 +49,7 @@ fn tree(archive: &[u8], directory: &str) -> MemoryTree {
 /// The whole tree as a layer with all attributes.
 fn whole(tree: &dyn Tree) -> Vec<u8> {
     let options = LayerOptions::default().with_xattrs(XattrPolicy::All);
-    write_layer(double_walk(None, tree).unwrap(), tree, Vec::new(), options).unwrap().0
+    write_layer(double_walk(None, tree).unwrap(), Vec::new(), options).unwrap().0
 }
 
 fn apply(layer: &[u8], root: &Path, options: &ApplyOptions) {

@@ -24,7 +24,7 @@ fn windows() -> LayerOptions {
 
 fn layer(lower: Option<&MemoryTree>, upper: &MemoryTree, options: LayerOptions) -> Vec<u8> {
     let changes = double_walk(lower.map(|lower| lower as _), upper).unwrap();
-    write_layer(changes, upper, Vec::new(), options).unwrap().0
+    write_layer(changes, Vec::new(), options).unwrap().0
 }
 
 fn headers(archive: &[u8]) -> Vec<Header> {

@@ -36,3 +36,7 @@ pub const BLOB_ANNOTATION: &str = "buildkit.io/blob/annotation.";
 pub const ESTARGZ_TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 /// Bytes of what an eStargz layer decodes to.
 pub const ESTARGZ_UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";
+/// Content label: what was found to be the compression of a blob that nobody here made, so that it is not looked for again.
+pub const DETECTED: &str = "layercache/detected";
+/// Content label `true` or `false`: whether the blob is eStargz. BuildKit remembers it so.
+pub const ESTARGZ_DETECTED: &str = "buildkit.io/compression/estargz";

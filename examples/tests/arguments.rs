@@ -121,8 +121,7 @@ fn zstd_chunked_with_docker_media_types_is_refused() {
 
 #[test]
 fn what_is_not_built_yet_says_so() {
-    let commands: [&[&str]; 10] = [
-        &["verify", "--store=STORE", "--blob=x"],
+    let commands: [&[&str]; 9] = [
         &["cache", "explain", "type=local,src=x", "--key=a"],
         &["image", "copy", "oci:x", "type=oci,dest=y", "--store=STORE"],
         &["image", "inspect", "registry:example.com/x"],

@@ -10,6 +10,7 @@ use crate::chain::distribution::add_sources;
 use crate::chain::place::{Lazy, Place, store};
 use crate::chain::remote_options::{NonDistributable, RemoteOptions};
 use crate::codec::Codecs;
+use crate::convert::codec_of;
 use crate::remote::RemoteLayer;
 
 /// A layer of a chain before it is shown.
@@ -79,12 +80,20 @@ pub(super) async fn with_media_type(mut found: Found, codecs: Option<&Codecs>) -
     let digest = descriptor.digest;
     let codecs =
         codecs.ok_or_else(|| Error::new(ErrorKind::Unsupported, "tell the media type without codecs of", digest))?;
-    // Of a blob that is elsewhere, only its ends are read.
-    let reader = match &found.place {
-        Place::Here => found.of.backends().content.open(descriptor).await?,
-        Place::Elsewhere(source) => source.open(descriptor).await?,
+    let missing = || Error::new(ErrorKind::NotFound, "open layer", digest);
+    let codec = match &found.place {
+        Place::Here => {
+            let content = found.of.backends().content.as_ref();
+            let info = content.info(&digest).await?.ok_or_else(missing)?;
+            let unknown = || Error::new(ErrorKind::Unsupported, "tell the media type of", digest);
+            codec_of(content, codecs, &info).await?.ok_or_else(unknown)?
+        }
+        // Of a blob that is elsewhere, only its ends are read.
+        Place::Elsewhere(source) => {
+            let reader = source.open(descriptor).await?.ok_or_else(missing)?;
+            codecs.recognise(reader.as_ref()).await?
+        }
     };
-    let reader = reader.ok_or_else(|| Error::new(ErrorKind::NotFound, "open layer", digest))?;
-    descriptor.media_type = codecs.recognise(reader.as_ref()).await?.media_types().oci;
+    descriptor.media_type = codec.media_types().oci;
     Ok(found)
 }

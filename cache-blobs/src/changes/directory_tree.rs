@@ -12,16 +12,11 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::file_content::FileContent;
+use super::own_directory::Number;
 use super::tree::join;
-use super::{Directory, Error, FileKind, Identity, Metadata, Operation, Tree};
-use crate::content::Content;
+use super::{Directory, Error, FileKind, Identity, Metadata, OpenFile, Operation, Tree, own_directory, xattr_calls};
 use crate::directory_names::directory_names;
 use crate::tar::Timestamp;
-
-/// Linux's `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`: no attribute and no list of names is longer.
-const XATTR_BYTES: usize = 64 * 1024;
-/// Room for a first try; `security.capability` has at most 24 bytes.
-const SMALL_XATTR_BYTES: usize = 256;
 
 /// A directory of a file system as a [`Tree`].
 ///
@@ -68,13 +63,14 @@ impl Tree for DirectoryTree {
 #[derive(Debug)]
 pub(super) struct OpenDirectory {
     fd: OwnedFd,
+    number: Number,
     path: Vec<u8>,
 }
 
 impl OpenDirectory {
     /// The topmost directory of a tree.
     pub(super) fn root(fd: OwnedFd) -> Self {
-        Self { fd, path: Vec::new() }
+        Self { fd, number: Number::next(), path: Vec::new() }
     }
 
     fn failed(&self, operation: Operation, name: &[u8], error: impl Into<io::Error>) -> Error {
@@ -86,11 +82,15 @@ impl OpenDirectory {
             .map_err(|error| self.failed(Operation::Open, name, error))
     }
 
-    /// A path for the attribute calls, which take no directory: the kernel's own link to the open directory, and the
-    /// name in it, which those calls do not follow. Opening the file instead would fail without read permission, and
-    /// would wake up devices.
-    fn proc_path(&self, name: &[u8]) -> Vec<u8> {
-        [b"/proc/self/fd/", self.fd.as_fd().as_raw_fd().to_string().as_bytes(), b"/", name].concat()
+    /// Calls `ask` with a path of `name` for the attribute calls, which take no directory and do not follow what the path ends
+    /// in: the name in the thread's own directory, or in the kernel's own link to the open one. Opening the file instead would
+    /// fail without read permission, and would wake up devices.
+    fn with_path<T>(&self, name: &[u8], ask: impl FnOnce(&OsStr) -> T) -> T {
+        if own_directory::enter(&self.fd, self.number) {
+            return ask(OsStr::from_bytes(name));
+        }
+        let descriptor = self.fd.as_fd().as_raw_fd().to_string();
+        ask(OsStr::from_bytes(&[b"/proc/self/fd/", descriptor.as_bytes(), b"/", name].concat()))
     }
 }
 
@@ -100,7 +100,8 @@ impl Directory for OpenDirectory {
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
-        match rustix::fs::statat(&self.fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+        let directory = if own_directory::enter(&self.fd, self.number) { rustix::fs::CWD } else { self.fd.as_fd() };
+        match rustix::fs::statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(metadata_of(&stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(self.failed(Operation::Inspect, name, error)),
@@ -109,7 +110,7 @@ impl Directory for OpenDirectory {
 
     fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
         let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Arc::new(Self { fd, path: join(&self.path, name) }))
+        Ok(Arc::new(Self { fd, number: Number::next(), path: join(&self.path, name) }))
     }
 
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
@@ -119,56 +120,31 @@ impl Directory for OpenDirectory {
         }
     }
 
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
         // Not to hang, should a pipe have taken the file's place.
         let fd = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let stat = rustix::fs::fstat(&fd).map_err(|error| self.failed(Operation::Inspect, name, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Error::Changed { path: join(&self.path, name) });
         }
+        let xattr_names = xattr_calls::names(|room| rustix::fs::flistxattr(&fd, room))
+            .map_err(|error| self.failed(Operation::ReadXattrs, name, error))?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         let allocated = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
-        Ok(Box::new(FileContent::new(File::from(fd), size, allocated < size)))
+        let content = Box::new(FileContent::new(File::from(fd), size, allocated < size));
+        Ok(OpenFile { content, xattr_names })
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let path = self.proc_path(name);
-        let (path, key) = (OsStr::from_bytes(&path), OsStr::from_bytes(key));
-        let mut small = [0; SMALL_XATTR_BYTES];
-        match rustix::fs::lgetxattr(path, key, &mut small[..]) {
-            Ok(count) => return Ok(Some(small[..count].to_vec())),
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
-            Err(Errno::RANGE) => {}
-            Err(error) => return Err(self.failed(Operation::ReadXattrs, name, error)),
-        }
-        let mut large = vec![0; XATTR_BYTES];
-        match rustix::fs::lgetxattr(path, key, &mut large[..]) {
-            Ok(count) => Ok(Some(large[..count].to_vec())),
-            Err(Errno::NODATA) => Ok(None),
-            Err(error) => Err(self.failed(Operation::ReadXattrs, name, error)),
-        }
+        let key = OsStr::from_bytes(key);
+        self.with_path(name, |path| xattr_calls::value(|room| rustix::fs::lgetxattr(path, key, room)))
+            .map_err(|error| self.failed(Operation::ReadXattrs, name, error))
     }
 
     fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let path = self.proc_path(name);
-        let path = OsStr::from_bytes(&path);
-        let mut small = [0; SMALL_XATTR_BYTES];
-        match rustix::fs::llistxattr(path, &mut small[..]) {
-            Ok(count) => return Ok(split_names(&small[..count])),
-            Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Err(Errno::RANGE) => {}
-            Err(error) => return Err(self.failed(Operation::ReadXattrs, name, error)),
-        }
-        let mut large = vec![0; XATTR_BYTES];
-        match rustix::fs::llistxattr(path, &mut large[..]) {
-            Ok(count) => Ok(split_names(&large[..count])),
-            Err(error) => Err(self.failed(Operation::ReadXattrs, name, error)),
-        }
+        self.with_path(name, |path| xattr_calls::names(|room| rustix::fs::llistxattr(path, room)))
+            .map_err(|error| self.failed(Operation::ReadXattrs, name, error))
     }
-}
-
-fn split_names(list: &[u8]) -> Vec<Vec<u8>> {
-    list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 fn metadata_of(stat: &Stat) -> Metadata {

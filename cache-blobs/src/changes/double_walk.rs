@@ -2,13 +2,12 @@
 //!
 //! Mirrors: containerd `continuity/fs` `Changes`, `doubleWalkDiff`.
 
-use std::iter::Peekable;
-use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::same::is_same;
-use super::tree::{join, sorted_entries};
-use super::{Change, ChangeKind, Directory, Error, Tree, TreeEntry};
+use super::lookahead::Lookahead;
+use super::pair::{Pair, Steps};
+use super::walker_thread::spawn_walker;
+use super::{Change, Error, Tree};
 
 /// Compares two trees; without a lower one everything is an addition.
 ///
@@ -19,85 +18,77 @@ use super::{Change, ChangeKind, Directory, Error, Tree, TreeEntry};
 /// When a root cannot be opened.
 pub fn double_walk(lower: Option<&dyn Tree>, upper: &dyn Tree) -> Result<DoubleWalk, Error> {
     let lower = lower.map(Tree::root).transpose()?;
-    DoubleWalk::of(Vec::new(), lower.as_ref(), Some(&upper.root()?))
+    DoubleWalk::of(Pair::open(Vec::new(), lower, upper.root()?, None))
 }
 
 /// Iterator over the changes between two trees.
 ///
-/// Holds one directory of each tree open per level of depth, or per name still to come in it.
+/// Holds one directory of each tree open per level of depth, or per name still to come in it, and a few that are compared
+/// ahead.
 #[derive(Debug)]
 pub struct DoubleWalk {
-    levels: Vec<Level>,
+    levels: Vec<IntoIter<Result<Numbered, Error>>>,
+    lookahead: Lookahead,
     failed: bool,
 }
 
 #[derive(Debug)]
-struct Level {
-    path: Vec<u8>,
-    lower: Peekable<IntoIter<TreeEntry>>,
-    upper: Peekable<IntoIter<TreeEntry>>,
-}
-
-impl Level {
-    fn new(
-        path: Vec<u8>,
-        lower: Option<&Arc<dyn Directory>>,
-        upper: Option<&Arc<dyn Directory>>,
-    ) -> Result<Self, Error> {
-        let entries = |directory: Option<&Arc<dyn Directory>>| match directory {
-            Some(directory) => sorted_entries(directory).map(|entries| entries.into_iter().peekable()),
-            None => Ok(Vec::new().into_iter().peekable()),
-        };
-        Ok(Self { path, lower: entries(lower)?, upper: entries(upper)? })
-    }
-
-    /// What comes first in either directory: an entry of one, or those of both under the same name.
-    fn next(&mut self) -> Option<(Option<TreeEntry>, Option<TreeEntry>)> {
-        let order = match (self.lower.peek(), self.upper.peek()) {
-            (None, None) => return None,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(lower), Some(upper)) => lower.name.cmp(&upper.name),
-        };
-        let lower = order.is_le().then(|| self.lower.next()).flatten();
-        let upper = order.is_ge().then(|| self.upper.next()).flatten();
-        Some((lower, upper))
-    }
+struct Numbered {
+    change: Option<Change>,
+    below: Option<u64>,
 }
 
 impl DoubleWalk {
-    /// A walk of two directories that are found under `path`.
-    pub(super) fn of(
-        path: Vec<u8>,
-        lower: Option<&Arc<dyn Directory>>,
-        upper: Option<&Arc<dyn Directory>>,
-    ) -> Result<Self, Error> {
-        Ok(Self { levels: vec![Level::new(path, lower, upper)?], failed: false })
+    /// A walk of two directories and all below them.
+    pub(super) fn of(pair: Pair) -> Result<Self, Error> {
+        let mut walk = Self { levels: Vec::new(), lookahead: Lookahead::new(), failed: false };
+        walk.enter(pair.compare())?;
+        Ok(walk)
+    }
+
+    /// The same walk with a thread of its own that compares directories ahead. What it gives does not depend on it: where no
+    /// thread can be had, the walk is merely slower.
+    #[must_use]
+    pub fn with_helper(self) -> Self {
+        if let Err(error) = spawn_walker(self.lookahead.helper()) {
+            tracing::debug!(%error, "two trees are compared by one thread");
+        }
+        self
+    }
+
+    fn enter(&mut self, steps: Steps) -> Result<(), Error> {
+        let (mut pairs, mut level) = (Vec::new(), Vec::new());
+        for step in steps? {
+            level.push(step.map(|step| {
+                let below = step.below.map(|pair| {
+                    pairs.push(*pair);
+                    pairs.len() as u64 - 1
+                });
+                Numbered { change: step.change, below }
+            }));
+        }
+        if !pairs.is_empty() {
+            let first = self.lookahead.announce(pairs.into_iter());
+            for below in level.iter_mut().flatten().filter_map(|step| step.below.as_mut()) {
+                *below += first;
+            }
+        }
+        self.levels.push(level.into_iter());
+        Ok(())
     }
 
     fn advance(&mut self) -> Result<Option<Change>, Error> {
         while let Some(level) = self.levels.last_mut() {
-            let Some((lower, upper)) = level.next() else {
+            let Some(step) = level.next().transpose()? else {
                 self.levels.pop();
                 continue;
             };
-            let path = join(&level.path, &upper.as_ref().or(lower.as_ref()).expect("one of the two is there").name);
-            let Some(upper) = upper else {
-                return Ok(Some(Change::deleted(path)));
-            };
-            if upper.metadata.is_directory() {
-                // A lower file of another kind gives way to the directory, and all below that is new.
-                let below = lower.as_ref().filter(|lower| lower.metadata.is_directory());
-                let below = below.map(TreeEntry::open).transpose()?;
-                self.levels.push(Level::new(path.clone(), below.as_ref(), Some(&upper.open()?))?);
+            if let Some(below) = step.below {
+                self.enter(self.lookahead.take(below))?;
             }
-            let kind = match lower {
-                None => ChangeKind::Add,
-                Some(lower) if !is_same(&path, &lower, &upper)? => ChangeKind::Modify,
-                Some(_) if upper.metadata.is_hard_linked() => ChangeKind::Unmodified,
-                Some(_) => continue,
-            };
-            return Ok(Some(Change::present(kind, path, upper)));
+            if step.change.is_some() {
+                return Ok(step.change);
+            }
         }
         Ok(None)
     }

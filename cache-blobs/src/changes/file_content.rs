@@ -17,12 +17,13 @@ pub(super) struct FileContent {
     position: u64,
     size: u64,
     sparse: bool,
+    ended: bool,
 }
 
 impl FileContent {
     /// `sparse` says that the file takes up less room than its size, so that looking for holes can pay.
     pub(super) fn new(file: File, size: u64, sparse: bool) -> Self {
-        Self { file, data_end: 0, position: 0, size, sparse }
+        Self { file, data_end: 0, position: 0, size, sparse, ended: false }
     }
 
     /// Length of the hole at the current position; leaves the file at the data behind it.
@@ -50,6 +51,9 @@ impl FileContent {
 
 impl Content for FileContent {
     fn next_extent(&mut self, buffer: &mut [u8]) -> io::Result<Extent> {
+        if self.ended {
+            return Ok(Extent::End);
+        }
         let mut limit = buffer.len();
         if self.sparse && self.position < self.size {
             if self.position >= self.data_end {
@@ -67,6 +71,8 @@ impl Content for FileContent {
             0 => Ok(Extent::End),
             count => {
                 self.position += count as u64;
+                // A regular file gives less than was asked for only where it ends, so nobody has to ask again.
+                self.ended = count < limit && self.position >= self.size;
                 Ok(Extent::Data(count))
             }
         }

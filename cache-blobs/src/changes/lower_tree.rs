@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::directory_tree::OpenDirectory;
 use super::tree::join;
-use super::{Directory, DirectoryTree, Error, Metadata, Tree};
-use crate::content::Content;
+use super::{Directory, DirectoryTree, Error, Metadata, OpenFile, Tree};
 
 /// The kernel refuses longer paths (`PATH_MAX`), and attributes are found below a path of its own.
 const PATH_BYTES: usize = 4096 - 64;
@@ -88,8 +87,8 @@ impl Directory for LowerDirectory {
         self.ask(name, |directory, name| directory.link_target(name))
     }
 
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
-        self.opened()?.content(name)
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
+        self.opened()?.file(name)
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

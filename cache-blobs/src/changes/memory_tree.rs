@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::memory_content::{MemoryContent, MemoryReader};
 use super::tree::join;
-use super::{Directory, Error, FileKind, Identity, Metadata, Operation, Tree};
-use crate::content::Content;
+use super::{Directory, Error, FileKind, Identity, Metadata, OpenFile, Operation, Tree};
 use crate::tar::{Header, Kind, Reader};
 
 /// Gives every tree a device number of its own, so that files of two trees are never taken for one.
@@ -251,9 +250,13 @@ impl Directory for MemoryDirectory {
         }
     }
 
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
-        match &self.node(name, Operation::Open)?.body {
-            Body::Content(content) => Ok(Box::new(MemoryReader::new(Arc::clone(content)))),
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
+        let node = self.node(name, Operation::Open)?;
+        match &node.body {
+            Body::Content(content) => Ok(OpenFile {
+                content: Box::new(MemoryReader::new(Arc::clone(content))),
+                xattr_names: node.xattrs.keys().cloned().collect(),
+            }),
             _ => Err(Error::Changed { path: join(&self.path, name) }),
         }
     }

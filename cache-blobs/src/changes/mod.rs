@@ -23,6 +23,7 @@ mod double_walk;
 mod error;
 #[cfg(target_os = "linux")]
 mod file_content;
+mod lookahead;
 #[cfg(target_os = "linux")]
 mod lower_tree;
 mod memory_content;
@@ -30,9 +31,15 @@ mod memory_tree;
 mod metadata;
 mod overlay;
 mod overlay_upper;
+#[cfg(target_os = "linux")]
+mod own_directory;
+mod pair;
 mod same;
 mod tree;
-mod upper_tree;
+mod upper_directory;
+mod walker_thread;
+#[cfg(target_os = "linux")]
+mod xattr_calls;
 
 pub use change::{Change, ChangeKind};
 #[cfg(target_os = "linux")]
@@ -45,8 +52,9 @@ pub use memory_tree::MemoryTree;
 pub use metadata::{FileKind, Identity, Metadata};
 pub use overlay::Overlay;
 pub use overlay_upper::{OverlayUpper, overlay_upper};
-pub use tree::{Directory, Tree, TreeEntry, lookup};
-pub use upper_tree::UpperTree;
+pub use tree::{Directory, OpenFile, Tree, TreeEntry, lookup};
 
+pub(crate) use change::Parent;
 pub(crate) use overlay::is_overlay_xattr;
 pub(crate) use same::CAPABILITY;
+pub(crate) use walker_thread::spawn_walker;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::tree::join;
-use super::{Directory, Error, FileKind, Metadata, OverlayFeature, Tree};
-use crate::content::Content;
+use super::{Directory, Error, FileKind, Metadata, OpenFile, OverlayFeature, Tree};
 
 /// What overlayfs would show of a stack of its directories: whiteouts applied and hidden.
 ///
@@ -27,7 +26,7 @@ impl Overlay {
 impl Tree for Overlay {
     fn root(&self) -> Result<Arc<dyn Directory>, Error> {
         let layers = self.layers.iter().map(|layer| Ok(Part::new(layer.root()?))).collect::<Result<_, Error>>()?;
-        Ok(Arc::new(Merged { path: Vec::new(), parts: layers }))
+        Ok(Arc::new(Merged::new(Vec::new(), layers)))
     }
 }
 
@@ -41,6 +40,9 @@ pub(super) enum Opacity {
     /// It adds, and whiteouts in it may be files with an `overlay.whiteout` attribute.
     XattrWhiteouts,
 }
+
+/// On a copy of which another layer has the contents.
+const METACOPY: &[u8] = b"metacopy";
 
 /// Keys and values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -73,12 +75,13 @@ pub(super) fn opacity(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Re
     Ok(opacity)
 }
 
-/// Refuses a regular file whose contents are in another layer.
-pub(super) fn refuse_metacopy(directory: &dyn Directory, name: &[u8], path: &[u8]) -> Result<(), Error> {
-    match overlay_xattrs(directory, name)?.iter().any(|(key, _)| key == b"metacopy") {
-        true => Err(Error::Unsupported { path: path.to_vec(), feature: OverlayFeature::Metacopy }),
-        false => Ok(()),
+/// An open file without overlay's own attributes. One whose contents are in another layer is refused.
+pub(super) fn without_overlay_xattrs(mut file: OpenFile, path: impl FnOnce() -> Vec<u8>) -> Result<OpenFile, Error> {
+    if file.xattr_names.iter().any(|full| overlay_key(full) == Some(METACOPY)) {
+        return Err(Error::Unsupported { path: path(), feature: OverlayFeature::Metacopy });
     }
+    file.xattr_names.retain(|key| !is_overlay_xattr(key));
+    Ok(file)
 }
 
 fn overlay_key(full: &[u8]) -> Option<&[u8]> {
@@ -104,7 +107,7 @@ impl Part {
 
     /// The directory, which is found under `path`, as overlayfs shows it where nothing lies below.
     pub(super) fn alone(self, path: Vec<u8>) -> Arc<dyn Directory> {
-        Arc::new(Merged { path, parts: vec![self] })
+        Arc::new(Merged::new(path, vec![self]))
     }
 
     /// Whether `name`, which is `metadata` here, is a whiteout.
@@ -122,24 +125,67 @@ impl Part {
 struct Merged {
     path: Vec<u8>,
     parts: Vec<Part>,
+    /// Of the name that was asked for last: who asks what it is goes on to ask for more of it.
+    last: Mutex<Look>,
+}
+
+/// What a name is in the parts, as far down as somebody wanted to know.
+#[derive(Debug, Default)]
+struct Look {
+    name: Vec<u8>,
+    seen: Vec<Option<Metadata>>,
+}
+
+impl Look {
+    fn of(name: &[u8]) -> Self {
+        Self { name: name.to_vec(), seen: Vec::new() }
+    }
+
+    /// What the name is in the part `index` of `parts`. Ask for those above first.
+    fn at(&mut self, index: usize, parts: &[Part]) -> Result<Option<Metadata>, Error> {
+        if let Some(seen) = self.seen.get(index) {
+            return Ok(seen.clone());
+        }
+        let seen = parts[index].directory.metadata(&self.name)?;
+        self.seen.push(seen.clone());
+        Ok(seen)
+    }
 }
 
 impl Merged {
-    /// The topmost part that has `name`, unless that is a whiteout.
-    fn find(&self, name: &[u8]) -> Result<Option<(usize, Metadata)>, Error> {
+    fn new(path: Vec<u8>, parts: Vec<Part>) -> Self {
+        Self { path, parts, last: Mutex::default() }
+    }
+
+    /// Nobody panics under this lock, so a poisoned one still guards a sound value.
+    fn last(&self) -> MutexGuard<'_, Look> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of `name` from the question before.
+    fn known(&self, name: &[u8]) -> Look {
+        let last = std::mem::take(&mut *self.last());
+        if last.name == name { last } else { Look::of(name) }
+    }
+
+    /// The topmost part that has the name of `look`, unless that is a whiteout.
+    fn find(&self, mut look: Look) -> Result<Option<(usize, Metadata)>, Error> {
+        let mut found = None;
         for (index, part) in self.parts.iter().enumerate() {
-            if let Some(metadata) = part.directory.metadata(name)? {
-                return Ok(if part.hides(name, &metadata)? { None } else { Some((index, metadata)) });
+            if let Some(metadata) = look.at(index, &self.parts)? {
+                found = if part.hides(&look.name, &metadata)? { None } else { Some((index, metadata)) };
+                break;
             }
         }
-        Ok(None)
+        *self.last() = look;
+        Ok(found)
     }
 
     fn owner(&self, name: &[u8]) -> Result<&Part, Error> {
         if let [only] = self.parts.as_slice() {
             return Ok(only);
         }
-        match self.find(name)? {
+        match self.find(self.known(name))? {
             Some((index, _)) => Ok(&self.parts[index]),
             None => Err(Error::Changed { path: join(&self.path, name) }),
         }
@@ -170,16 +216,16 @@ impl Directory for Merged {
     }
 
     fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
-        Ok(self.find(name)?.map(|(_, metadata)| metadata))
+        Ok(self.find(Look::of(name))?.map(|(_, metadata)| metadata))
     }
 
     fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
         let path = join(&self.path, name);
-        let mut parts = Vec::new();
-        for part in &self.parts {
+        let (mut parts, mut look) = (Vec::new(), self.known(name));
+        for (index, part) in self.parts.iter().enumerate() {
             // One part alone needs no look: whoever opens the directory has seen that it is one.
             if self.parts.len() > 1 {
-                match part.directory.metadata(name)? {
+                match look.at(index, &self.parts)? {
                     None => continue,
                     Some(metadata) if metadata.is_directory() => {}
                     Some(_) => break,
@@ -194,7 +240,7 @@ impl Directory for Merged {
         }
         match parts.is_empty() {
             true => Err(Error::Changed { path }),
-            false => Ok(Arc::new(Self { path, parts })),
+            false => Ok(Arc::new(Self::new(path, parts))),
         }
     }
 
@@ -202,10 +248,8 @@ impl Directory for Merged {
         self.owner(name)?.directory.link_target(name)
     }
 
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error> {
-        let part = self.owner(name)?;
-        refuse_metacopy(&*part.directory, name, &join(&self.path, name))?;
-        part.directory.content(name)
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
+        without_overlay_xattrs(self.owner(name)?.directory.file(name)?, || join(&self.path, name))
     }
 
     fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

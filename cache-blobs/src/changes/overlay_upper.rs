@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::overlay::{Opacity, Part, opacity, refuse_metacopy};
+use super::overlay::{Opacity, Part, opacity};
+use super::pair::Pair;
 use super::same::is_same;
 use super::tree::{join, sorted_entries};
-use super::upper_tree::shown;
-use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Tree, TreeEntry};
+use super::upper_directory::shown;
+use super::{Change, ChangeKind, Directory, DoubleWalk, Error, Parent, Tree, TreeEntry};
 
 /// Finds what changed by looking at the upper directory only; the result equals that of
 /// [`double_walk`](super::double_walk()) on the mounted overlay, but costs no look at what did not change.
@@ -21,10 +22,10 @@ use super::{Change, ChangeKind, Directory, DoubleWalk, Error, FileKind, Tree, Tr
 /// not even when the copy has got other names: the result has them as files of their own.
 ///
 /// # Errors
-/// When a root cannot be opened. The iterator gives [`Error::Unsupported`] for renamed directories and metadata-only
-/// copies; fall back to the double walk of a mounted overlay then.
+/// When a root cannot be opened. The iterator gives [`Error::Unsupported`] for renamed directories, and so do the contents of
+/// metadata-only copies; fall back to the double walk of a mounted overlay then.
 pub fn overlay_upper(base: &dyn Tree, upper: &Arc<dyn Tree>) -> Result<OverlayUpper, Error> {
-    let level = Level::new(Vec::new(), Part::new(upper.root()?), Some(base.root()?))?;
+    let level = Level::new(Vec::new(), Part::new(upper.root()?), Some(base.root()?), None)?;
     Ok(OverlayUpper { levels: vec![level], nested: None, failed: false })
 }
 
@@ -48,13 +49,20 @@ struct Level {
     view: Arc<dyn Directory>,
     /// What lies below, where that is a directory.
     base: Option<Arc<dyn Directory>>,
+    /// The directory as an entry; `None` for the root.
+    parent: Option<Arc<Parent>>,
 }
 
 impl Level {
-    fn new(path: Vec<u8>, part: Part, base: Option<Arc<dyn Directory>>) -> Result<Self, Error> {
+    fn new(
+        path: Vec<u8>,
+        part: Part,
+        base: Option<Arc<dyn Directory>>,
+        parent: Option<Arc<Parent>>,
+    ) -> Result<Self, Error> {
         let entries = sorted_entries(&part.directory)?.into_iter();
-        let view = shown(Arc::clone(&part.directory));
-        Ok(Self { path, entries, part, view, base })
+        let view = shown(path.clone(), Arc::clone(&part.directory));
+        Ok(Self { path, entries, part, view, base, parent })
     }
 }
 
@@ -77,7 +85,7 @@ impl OverlayUpper {
             let below = level.base.as_ref().map(|base| base.metadata(&entry.name)).transpose()?.flatten();
             if level.part.hides(&entry.name, &entry.metadata)? {
                 match below {
-                    Some(_) => return Ok(Some(Change::deleted(path))),
+                    Some(_) => return Ok(Some(Change::deleted(path, level.parent.clone()))),
                     None => continue,
                 }
             }
@@ -86,9 +94,6 @@ impl OverlayUpper {
                 name: entry.name.clone(),
                 metadata,
             });
-            if entry.metadata.kind == FileKind::File {
-                refuse_metacopy(&*entry.directory, &entry.name, &path)?;
-            }
             let opacity = match entry.metadata.is_directory() {
                 true => Some(opacity(&*entry.directory, &entry.name, &path)?),
                 false => None,
@@ -97,14 +102,16 @@ impl OverlayUpper {
             let shown = TreeEntry { directory: Arc::clone(&level.view), ..entry.clone() };
             let kind = match &lower {
                 None => Some(ChangeKind::Add),
-                Some(lower) if is_same(&path, lower, &shown)? => None,
+                Some(lower) if is_same(&level.path, lower, &shown)? => None,
                 Some(_) => Some(ChangeKind::Modify),
             };
+            let parent = level.parent.clone();
             if let Some(opacity) = opacity {
-                self.descend(opacity, path.clone(), &entry, lower.as_ref())?;
+                let itself = Arc::new(Parent { entry: shown.clone(), parent: parent.clone() });
+                self.descend(opacity, path.clone(), &entry, lower.as_ref(), itself)?;
             }
             if let Some(kind) = kind {
-                return Ok(Some(Change::present(kind, path, shown)));
+                return Ok(Some(Change::present(kind, path, shown, parent)));
             }
         }
     }
@@ -115,14 +122,15 @@ impl OverlayUpper {
         path: Vec<u8>,
         entry: &TreeEntry,
         lower: Option<&TreeEntry>,
+        itself: Arc<Parent>,
     ) -> Result<(), Error> {
         let part = Part { directory: entry.open()?, xattr_whiteouts: opacity == Opacity::XattrWhiteouts };
         let base = lower.filter(|lower| lower.metadata.is_directory()).map(TreeEntry::open).transpose()?;
         if opacity == Opacity::Opaque && lower.is_some() {
             let view = part.alone(path.clone());
-            self.nested = Some(DoubleWalk::of(path, base.as_ref(), Some(&view))?);
+            self.nested = Some(DoubleWalk::of(Pair::open(path, base, view, Some(itself)))?);
         } else {
-            self.levels.push(Level::new(path, part, base)?);
+            self.levels.push(Level::new(path, part, base, Some(itself))?);
         }
         Ok(())
     }

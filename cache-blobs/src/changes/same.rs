@@ -2,39 +2,63 @@
 //!
 //! Mirrors: containerd `continuity/fs` `sameFile`, BuildKit `util/overlay` `sameDirent`.
 
-use super::{Error, FileKind, Operation, TreeEntry};
+use super::tree::join;
+use super::{Error, FileKind, Metadata, Operation, TreeEntry};
 use crate::content::{BLOCK_BYTES, Content, Extent};
 
 /// The only extended attribute that makes a difference: containerd neither compares nor packs another one.
 pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
+/// What metadata alone says of two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alike {
+    /// They are one file.
+    Identical,
+    /// They count as the same, if their capabilities and perhaps their contents are.
+    ByMetadata,
+    No,
+}
+
+/// Compares metadata. Size and time of directories do not count.
+pub(super) fn alike(lower: &Metadata, upper: &Metadata) -> Alike {
+    if lower.identity == upper.identity {
+        return Alike::Identical;
+    }
+    let kept = |file: &Metadata| (file.kind, file.mode, file.uid, file.gid, file.device_major, file.device_minor);
+    let same = kept(lower) == kept(upper)
+        && (lower.is_directory() || (lower.size, lower.modified) == (upper.size, upper.modified));
+    if same { Alike::ByMetadata } else { Alike::No }
+}
+
+/// The capability of a file, if it has any. Few have, and the kernel lists names faster than it looks for this one.
+pub(super) fn capability(entry: &TreeEntry) -> Result<Option<Vec<u8>>, Error> {
+    match entry.xattr_names()?.iter().any(|name| name == CAPABILITY) {
+        true => entry.xattr(CAPABILITY),
+        false => Ok(None),
+    }
+}
+
 /// Compares metadata first and reads contents only when both times lost their nanoseconds.
 ///
-/// Size and time of directories do not count. When both files have equal nanoseconds other than 0 they are taken for
-/// the same although nobody looked at their contents; when only one has nanoseconds they differ.
-pub(super) fn is_same(path: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
-    let (old, new) = (&lower.metadata, &upper.metadata);
-    if old.identity == new.identity {
-        return Ok(true);
-    }
-    let device = |entry: &TreeEntry| (entry.metadata.device_major, entry.metadata.device_minor);
-    if (old.kind, old.mode, old.uid, old.gid) != (new.kind, new.mode, new.uid, new.gid)
-        || device(lower) != device(upper)
-    {
-        return Ok(false);
-    }
-    if !old.is_directory() && (old.size, old.modified) != (new.size, new.modified) {
-        return Ok(false);
-    }
-    if lower.xattr(CAPABILITY)? != upper.xattr(CAPABILITY)? {
-        return Ok(false);
-    }
+/// When both files have equal nanoseconds other than 0 they are taken for the same although nobody looked at their contents;
+/// when only one has nanoseconds they differ. `above` is the path of the directory that they are in.
+pub(super) fn is_same(above: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
+    Ok(match alike(&lower.metadata, &upper.metadata) {
+        Alike::Identical => true,
+        Alike::ByMetadata => capability(lower)? == capability(upper)? && holds_same(above, lower, upper)?,
+        Alike::No => false,
+    })
+}
+
+/// Whether two files that are alike by metadata and capability hold the same, as far as that is asked.
+pub(super) fn holds_same(above: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
+    let old = &lower.metadata;
     if old.is_directory() || old.modified.nanos != 0 {
         return Ok(true);
     }
     match old.kind {
         FileKind::Symlink => Ok(lower.link_target()? == upper.link_target()?),
-        FileKind::File if old.size > 0 => same_content(path, lower, upper),
+        FileKind::File if old.size > 0 => same_content(&join(above, &upper.name), lower, upper),
         _ => Ok(true),
     }
 }

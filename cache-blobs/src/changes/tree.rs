@@ -60,11 +60,11 @@ pub trait Directory: Debug + Send + Sync {
     /// [`Error::Io`], also when it is no symbolic link.
     fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error>;
 
-    /// The contents of a regular file in it.
+    /// Opens a regular file in it, which tells its contents and its attributes for less than two looks.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Changed`] when it is no regular file any more.
-    fn content(&self, name: &[u8]) -> Result<Box<dyn Content>, Error>;
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error>;
 
     /// One extended attribute of a file in it; `None` where the file or the file system has none.
     ///
@@ -77,6 +77,15 @@ pub trait Directory: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Io`].
     fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error>;
+}
+
+/// A regular file that is open.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// What is in it.
+    pub content: Box<dyn Content>,
+    /// Names of all its extended attributes; empty where the file system has none.
+    pub xattr_names: Vec<Vec<u8>>,
 }
 
 /// A file in a tree: a name in a directory, and what was found there.
@@ -107,12 +116,20 @@ impl TreeEntry {
         self.directory.link_target(&self.name)
     }
 
+    /// Opens the regular file that this entry is.
+    ///
+    /// # Errors
+    /// Those of [`Directory::file`].
+    pub fn file(&self) -> Result<OpenFile, Error> {
+        self.directory.file(&self.name)
+    }
+
     /// The contents of the regular file that this entry is.
     ///
     /// # Errors
-    /// Those of [`Directory::content`].
+    /// Those of [`Directory::file`].
     pub fn content(&self) -> Result<Box<dyn Content>, Error> {
-        self.directory.content(&self.name)
+        self.file().map(|file| file.content)
     }
 
     /// One extended attribute.

@@ -82,7 +82,8 @@ impl Converter {
     /// is that of new blobs; existing ones are taken at any level.
     ///
     /// The tar is verified on the way: a blob that does not decode to the layer's DiffID makes none. The new layer has the same
-    /// DiffID, unless its codec has a rule of its own.
+    /// DiffID, unless the codec of either has a rule of its own: into eStargz goes the tar alone, and only the tar comes out of it, so
+    /// that DiffIDs differ.
     ///
     /// # Errors
     /// `Invalid` for a level out of range, or a dead lease; `NotFound` if the store has no such blob; `Corrupt` if the blob does not

@@ -4,7 +4,14 @@ mod converter;
 mod find;
 mod limits;
 mod recode;
+mod rederive;
+mod source_tar;
+mod stored_codec;
+mod unkept;
 
 pub use converter::{Converter, ConverterBackends};
 pub use find::{find_variant, variants};
 pub use limits::ConversionLimits;
+pub use rederive::{Rederived, rederive};
+pub(crate) use stored_codec::codec_of;
+pub use unkept::Unkept;

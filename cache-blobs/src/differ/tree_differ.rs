@@ -13,12 +13,12 @@ use cache_core::{Compression, Error, ErrorKind, Layer, Result};
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::changes::{
-    self, DirectoryTree, LowerTree, MemoryTree, Operation, Overlay, Tree, UpperTree, double_walk, overlay_upper,
+    self, DirectoryTree, LowerTree, MemoryTree, Operation, Overlay, Tree, double_walk, overlay_upper,
 };
 use crate::codec::Codecs;
 use crate::differ::upperdir::{Upperdir, upperdir};
 use crate::failure::{layer_failure, tree_failure};
-use crate::layer::{self, LayerOptions, LayerReport, write_layer};
+use crate::layer::{self, LayerOptions, LayerReport, write_layer_ahead};
 use crate::pack::{Budget, PackOptions, PackWriter, Packed, pack};
 
 /// How a [`TreeDiffer`] finds what changed.
@@ -143,13 +143,13 @@ impl TreeDiffer {
             let upper: Arc<dyn Tree> = Arc::new(DirectoryTree::open(&upperdir.upper).map_err(failed)?);
             if upperdir.lowers.is_empty() {
                 let view = Overlay::new(vec![upper]);
-                let changes = double_walk(None, &view).map_err(failed)?;
-                return written(&key, write_layer(changes, &view, out, options));
+                let changes = double_walk(None, &view).map_err(failed)?.with_helper();
+                return written(&key, write_layer_ahead(changes, out, options));
             }
             let open = |path: &PathBuf| LowerTree::open(path).map(|tree| Arc::new(tree) as Arc<dyn Tree>);
             let lowers = upperdir.lowers.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let changes = overlay_upper(&Overlay::new(lowers), &upper).map_err(failed)?;
-            written(&key, write_layer(changes, &UpperTree::new(upper), out, options))
+            written(&key, write_layer_ahead(changes, out, options))
         })
         .await
     }
@@ -164,7 +164,8 @@ impl TreeDiffer {
             let upper = upper.unwrap_or_else(|| Box::new(MemoryTree::new()));
             let changes =
                 double_walk(lower.as_deref(), &*upper).map_err(|error| Failure::Trees(tree_failure(&key, error)))?;
-            written(&key, write_layer(changes, &*upper, out, options))
+            let changes = changes.with_helper();
+            written(&key, write_layer_ahead(changes, out, options))
         })
         .await
     }

@@ -2,13 +2,13 @@
 //!
 //! ```
 //! use cache_blobs::changes::{MemoryTree, double_walk};
-//! use cache_blobs::layer::{LayerOptions, write_layer};
+//! use cache_blobs::layer::{LayerOptions, write_layer, write_layer_ahead};
 //! use cache_blobs::tar::Header;
 //!
 //! let mut upper = MemoryTree::new();
 //! upper.insert(&Header::file("etc/motd", 6), b"hello\n")?;
 //! let changes = double_walk(None, &upper)?;
-//! let (archive, report) = write_layer(changes, &upper, Vec::new(), LayerOptions::default())?;
+//! let (archive, report) = write_layer(changes, Vec::new(), LayerOptions::default())?;
 //! assert_eq!(archive.len(), 512 + 1024 + 1024);
 //! assert!(report.is_complete());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -16,9 +16,9 @@
 
 mod archive;
 mod builder;
-mod descent;
 mod error;
 mod options;
+mod read_ahead;
 mod report;
 mod whiteout;
 mod writer;
@@ -29,4 +29,4 @@ pub use error::{EntryProblem, Error};
 pub use options::LayerOptions;
 pub use report::{LayerReport, LeftOut};
 pub use whiteout::{OPAQUE_MARKER, WHITEOUT_PREFIX};
-pub use writer::{LayerWriter, write_layer};
+pub use writer::{LayerWriter, write_layer, write_layer_ahead};

@@ -54,6 +54,11 @@ impl PackWriter {
         self.hasher.clone().map(DigestHasher::finish)
     }
 
+    /// The hasher of the tar so far, for a digest of it and of more; `None` where there is none.
+    pub(crate) fn hasher(&self) -> Option<DigestHasher> {
+        self.hasher.clone()
+    }
+
     /// Adds to the block that is being filled, or to a new one when there is memory for it, what fits of `bytes`; says how
     /// much that was.
     fn fill(&mut self, bytes: &[u8]) -> Result<usize> {

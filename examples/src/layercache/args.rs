@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Converts a layer to another compression.
     Convert(Convert),
     /// Re-derives a blob from its recipe.
-    Verify(Unbuilt),
+    Verify(Verify),
     /// Looks into remote caches and copies them.
     #[command(subcommand)]
     Cache(Cache),
@@ -183,6 +183,19 @@ pub(crate) struct Convert {
     /// The codec's level.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) compression_level: Option<i32>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The directory of the embedded store.
+    #[arg(long)]
+    pub(crate) store: PathBuf,
+    /// The blob, which must have its recipe with it.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) blob: cache_core::Digest,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -26,6 +26,7 @@ mod spec;
 mod step;
 mod step_index;
 mod upperdir_marks;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Diff(arguments) => diff::run(arguments),
         Command::Apply(arguments) => apply::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),
-        Command::Verify(_) => Err(Failure::usage("verify is not built yet")),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Cache(command) => cache::run(command),
         Command::Image(command) => image::run(command),
         Command::Du(arguments) => du::run(arguments),

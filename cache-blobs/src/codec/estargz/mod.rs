@@ -5,6 +5,7 @@
 //! Mirrors: stargz-snapshotter `estargz`, in the lossless mode of BuildKit `util/compression/estargz.go`.
 
 mod codec;
+mod cut;
 mod encoder;
 mod footer;
 mod open_file;
@@ -15,6 +16,7 @@ mod time;
 mod toc_tar;
 
 pub use codec::Estargz;
+pub(crate) use cut::{read_toc_alone, tar_end};
 pub use footer::Footer;
 pub use open_toc::is_estargz;
 pub use reader::EstargzReader;
