@@ -15,6 +15,7 @@ use crate::codec::toc::{Toc, TocEntry, TocFiles, TocLimits};
 #[derive(Debug)]
 pub struct EstargzReader {
     files: TocFiles,
+    toc_offset: u64,
 }
 
 impl EstargzReader {
@@ -40,7 +41,8 @@ impl EstargzReader {
             let target = format_args!("the table of contents {}, which should be {expected}", toc.digest);
             return Err(Error::new(ErrorKind::Corrupt, "verify", target));
         }
-        Ok(Self { files: TocFiles::new(FORM, pool, blob, limits, toc, footer.toc_offset)? })
+        let toc_offset = footer.toc_offset;
+        Ok(Self { files: TocFiles::new(FORM, pool, blob, limits, toc, toc_offset)?, toc_offset })
     }
 
     /// The table of contents.
@@ -50,7 +52,7 @@ impl EstargzReader {
 
     /// Bytes of blob before the table of contents: decoded, they are the tar.
     pub fn toc_offset(&self) -> u64 {
-        self.files.toc_offset()
+        self.toc_offset
     }
 
     /// The entry that `path` names; leading and trailing slashes, `.` and `..` make no difference.

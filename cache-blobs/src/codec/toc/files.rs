@@ -23,7 +23,6 @@ const ZEROS: &[u8] = &[0; 64 * 1024];
 pub(in crate::codec) struct TocFiles {
     source: Arc<Source>,
     toc: Toc,
-    toc_offset: u64,
     index: Index,
 }
 
@@ -41,15 +40,11 @@ impl TocFiles {
         toc_offset: u64,
     ) -> Result<Self> {
         let index = Index::of(&toc, toc_offset)?;
-        Ok(Self { source: Arc::new(Source { form, pool, blob, limits }), toc, toc_offset, index })
+        Ok(Self { source: Arc::new(Source { form, pool, blob, limits }), toc, index })
     }
 
     pub(in crate::codec) fn toc(&self) -> &Toc {
         &self.toc
-    }
-
-    pub(in crate::codec) fn toc_offset(&self) -> u64 {
-        self.toc_offset
     }
 
     /// The entry that `path` names, in any spelling.

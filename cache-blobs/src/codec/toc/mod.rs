@@ -27,4 +27,6 @@ pub use limits::TocLimits;
 pub(super) use plan::{Cut, Done, DoneCut, Plan};
 pub(super) use ranges::collect;
 pub(super) use table::{DigestOf, Table, TocSink};
-pub(super) use text::{clean, text_of};
+pub(super) use text::clean;
+#[cfg(feature = "estargz")]
+pub(super) use text::text_of;

@@ -37,6 +37,7 @@ struct Waiting {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Begin(u64),
+    #[cfg(feature = "zstd-chunked")]
     End(u64),
 }
 
@@ -48,6 +49,7 @@ pub(in crate::codec) enum DigestOf {
     /// The file that has no other chunk, whose entry says nothing of chunks.
     File,
     /// Both.
+    #[cfg(feature = "estargz")]
     ChunkAndFile,
 }
 
@@ -78,6 +80,7 @@ impl<S: TocSink> Table<S> {
     }
 
     /// Says that the next cut is the end of the file that begins with the entry `number`.
+    #[cfg(feature = "zstd-chunked")]
     pub(in crate::codec) fn expect_end(&mut self, number: u64) {
         self.unplaced.push_back(Place::End(number));
     }
@@ -110,6 +113,7 @@ impl<S: TocSink> Table<S> {
                 self.fill(number, |entry| entry.offset = offset);
                 digest.into_iter().for_each(|digest| self.set_chunk_digest(number, digest));
             }
+            #[cfg(feature = "zstd-chunked")]
             Place::End(number) => self.fill(number, |entry| entry.end_offset = offset),
         }
         Ok(())
