@@ -74,10 +74,10 @@ fn is_look(call: &Call) -> bool {
 fn looks(calls: &[Call], root: &Path) -> BTreeMap<PathBuf, usize> {
     let mut looks = BTreeMap::new();
     for call in calls.iter().filter(|call| is_look(call) && !call.line.contains("\"\"")) {
-        if let Ok(below) = call.path.strip_prefix(root).map(Path::to_owned) {
-            if !below.as_os_str().is_empty() {
-                *looks.entry(below).or_default() += 1;
-            }
+        if let Ok(below) = call.path.strip_prefix(root).map(Path::to_owned)
+            && !below.as_os_str().is_empty()
+        {
+            *looks.entry(below).or_default() += 1;
         }
     }
     looks
