@@ -29,7 +29,9 @@ struct Call {
 /// Reads `name(5</directory>, "below", …) = 7</directory/below>`; calls that name no path are left out.
 fn parse(line: &str) -> Option<Call> {
     let (name, arguments) = line.split_once('(')?;
-    let directory = arguments.split_once('<').filter(|(before, _)| before.bytes().all(|byte| byte.is_ascii_digit()));
+    // `AT_FDCWD` is the thread's own directory, which strace tells as well.
+    let is_handle = |text: &str| text == "AT_FDCWD" || text.bytes().all(|byte| byte.is_ascii_digit());
+    let directory = arguments.split_once('<').filter(|(before, _)| is_handle(before));
     let directory = directory.and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| PathBuf::from(path));
     // What stands in quotes in a call about an open file is what it gave.
     let below = arguments.split('"').nth(1).filter(|_| !matches!(name, "flistxattr" | "fgetxattr" | "read" | "write"));
