@@ -3,6 +3,8 @@
 
 #[path = "support/archives.rs"]
 mod archives;
+#[path = "support/trees.rs"]
+mod trees;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,9 +13,10 @@ use std::sync::Arc;
 use archives::{archive, entry};
 use cache_blobs::changes::{MemoryTree, Overlay, Tree, double_walk, overlay_upper};
 use cache_blobs::layer::{LayerOptions, write_layer};
-use cache_blobs::tar::{Header, Kind, Reader, Timestamp};
+use cache_blobs::tar::{Header, Reader};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use trees::tree;
 
 /// Reads as far as it goes, and gives what it got.
 fn read(archive: &[u8]) -> Vec<(Header, Vec<u8>)> {
@@ -36,32 +39,6 @@ fn mend(block: &mut [u8]) {
     block[148..156].fill(b' ');
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-}
-
-/// A tree over few names, so that trees have names in common.
-fn tree(whiteouts: bool) -> impl Strategy<Value = MemoryTree> {
-    let name = prop_oneof![Just("a"), Just("a-b"), Just("a.b"), Just("b"), Just("c")];
-    let path = vec(name, 1..4).prop_map(|names| names.join("/"));
-    let kinds = if whiteouts { 0..7u8 } else { 0..5u8 };
-    let entry =
-        (path, kinds, prop_oneof![Just(0o644), Just(0o600)], "[xy]{0,2}", 0..2i64, prop_oneof![Just(0), Just(7u32)]);
-    vec(entry, 0..15).prop_map(|entries| {
-        let mut tree = MemoryTree::new();
-        for (path, kind, mode, content, seconds, nanos) in entries {
-            let header = match kind {
-                0 | 1 => Header::file(path, 0),
-                2 | 3 => Header::directory(path),
-                4 => Header::symlink(path, content.clone() + "t"),
-                5 => Header::new(Kind::CharDevice, path),
-                _ => Header::directory(path).with_xattr("trusted.overlay.opaque", "y"),
-            };
-            let header = header.with_mode(mode).with_modified(Timestamp { seconds, nanos });
-            let content = if header.kind == Kind::File { content.as_bytes() } else { b"" };
-            // An entry below a file is none.
-            let _ = tree.insert(&header, content);
-        }
-        tree
-    })
 }
 
 fn contents(layer: &[u8]) -> BTreeMap<Vec<u8>, Header> {

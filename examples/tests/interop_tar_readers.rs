@@ -1,7 +1,7 @@
 //! GNU tar, bsdtar and Python's tarfile read and extract what our writer writes, as our reader and our unpacking do.
 //!
 //! Listed are random archives of sound trees, and those of the property tests of cache-blobs. Extracted are those of sound
-//! trees. They are of everything that a layer can hold, except what has no one meaning to compare:
+//! trees, and the layers of the property tests' whole trees. They are of everything that a layer can hold, except what has no one meaning to compare:
 //! - Absolute names, names with `.` and `..`, and two entries of one name: layers have none, and each tool has its own idea
 //!   of what to make of them. So the entries are those of a sound tree, in any order that has parents first.
 //! - Hard links with another mode, owner or time than what they link: GNU tar leaves the file as it is, Python and we
@@ -15,6 +15,8 @@ mod climbing_entries;
 mod property;
 mod support;
 mod tar_readers;
+#[path = "../../cache-blobs/tests/support/trees.rs"]
+mod trees;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -53,7 +55,7 @@ fn every_reader_says_the_same_of_every_entry() {
         return;
     }
     let work = tempfile::tempdir().unwrap();
-    for made in [Made::Utf8, Made::Bytes, Made::Anything, Made::Climbing] {
+    for made in [Made::Utf8, Made::Bytes, Made::Anything, Made::Climbing, Made::Whole, Made::Layer] {
         let archives = archives(work.path(), made);
         let python = python::list(&archives);
         assert_eq!(python.len(), archives.len());
@@ -84,7 +86,7 @@ fn every_tool_extracts_the_same_files() {
         return;
     }
     let work = tempfile::tempdir().unwrap();
-    for made in [Made::Utf8, Made::Bytes] {
+    for made in [Made::Utf8, Made::Bytes, Made::Whole] {
         for archive in archives(work.path(), made) {
             let file = &archive.file;
             let root = tempfile::tempdir_in(work.path()).unwrap();

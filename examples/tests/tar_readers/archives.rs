@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cache_blobs::tar::{Header, Kind, Timestamp};
+use cache_blobs::changes::{self, Change, Overlay, Tree, double_walk, overlay_upper};
+use cache_blobs::layer::{LayerOptions, write_layer};
+use cache_blobs::tar::{Header, Kind, Reader, Timestamp};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::listing::{Listing, by_us};
+use crate::trees::tree;
 use crate::{climbing_entries, property};
 
 /// Archives of each kind.
@@ -27,6 +32,10 @@ pub enum Made {
     Anything,
     /// Entries with `..`, links in their way and repeated names: those of the property tests of the unpacking.
     Climbing,
+    /// Layers of whole trees: those of the property tests of the differs.
+    Whole,
+    /// Layers of changes, whiteouts among them: those of the property tests of the differs.
+    Layer,
 }
 
 /// A random archive.
@@ -65,7 +74,7 @@ fn component(made: Made) -> BoxedStrategy<Vec<u8>> {
     let bytes = vec(1_u8..=255, 1..40);
     let any = match made {
         Made::Utf8 => utf8.boxed(),
-        Made::Bytes | Made::Anything | Made::Climbing => prop_oneof![utf8, bytes].boxed(),
+        _ => prop_oneof![utf8, bytes].boxed(),
     };
     any.prop_filter("one component of a path, and no whiteout", |name| {
         !name.contains(&b'/') && !matches!(&name[..], b"." | b"..") && !name.starts_with(b".wh.")
@@ -131,6 +140,20 @@ fn sound_tree(made: Made) -> impl Strategy<Value = Vec<(Header, Vec<u8>)>> {
     })
 }
 
+/// The entries of the layer of `changes`.
+fn layer(changes: impl Iterator<Item = Result<Change, changes::Error>>) -> Vec<(Header, Vec<u8>)> {
+    let (tar, _) = write_layer(changes, Vec::new(), LayerOptions::default()).unwrap();
+    let mut reader = Reader::new(&tar[..]);
+    let mut entries = Vec::new();
+    while let Some(mut entry) = reader.next_entry().unwrap() {
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        entries.push((entry.into_header(), content));
+    }
+    assert_eq!(property::archive(&entries), tar);
+    entries
+}
+
 /// Random archives in files of `directory`.
 pub fn archives(directory: &Path, made: Made) -> Vec<Archive> {
     let mut runner = TestRunner::deterministic();
@@ -144,6 +167,14 @@ pub fn archives(directory: &Path, made: Made) -> Vec<Archive> {
                     (header, content.into())
                 };
                 entries.into_iter().map(entry).collect()
+            })
+            .boxed(),
+        Made::Whole => tree(false).prop_map(|tree| layer(double_walk(None, &tree).unwrap())).boxed(),
+        Made::Layer => (tree(false), tree(true), tree(true))
+            .prop_map(|(lower, middle, upper)| {
+                let base = Overlay::new(vec![Arc::new(middle), Arc::new(lower)]);
+                let upper: Arc<dyn Tree> = Arc::new(upper);
+                layer(overlay_upper(&base, &upper).unwrap())
             })
             .boxed(),
     };
