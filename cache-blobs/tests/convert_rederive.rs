@@ -9,6 +9,8 @@ mod variant_rig;
 use std::sync::Arc;
 
 use cache_blobs::codec::Recipe;
+#[cfg(feature = "libdeflate")]
+use cache_blobs::codec::{Codec, DeflateLibrary, Gzip};
 use cache_blobs::convert::{ConversionLimits, Rederived, Unkept, rederive};
 use cache_blobs::differ::TreeDiffer;
 use cache_core::annotation::{RECIPE, UNCOMPRESSED};
@@ -96,6 +98,16 @@ fn what_cannot_be_made_again_is_told_by_kind() {
     let mut others = vec![Recipe::new("unheard-of"), sound.clone().with_level(99)];
     others.push(sound.clone().with_library("libdeflate", "another version"));
     others.push(sound.clone().with_block(1));
+    // Libraries are never taken for each other, even were their versions called alike.
+    #[cfg(feature = "libdeflate")]
+    others.extend([
+        Recipe::new("gzip")
+            .with_library("zlib-rs", &sound.version)
+            .with_level(5)
+            .with_block(2 << 20)
+            .with_parameters("member-size"),
+        Gzip::by(DeflateLibrary::ZlibRs).recipe(sound.level).unwrap(),
+    ]);
     others.push(sound.clone().with_parameters("others"));
     for recipe in others {
         set(&rig, &digest, RECIPE, recipe.to_label());

@@ -22,6 +22,11 @@ impl Levels {
         self.0.as_ref().map(|(accepted, _)| accepted)
     }
 
+    /// Whether `level` is one of them, as every level is for a codec without levels.
+    pub fn accepts(&self, level: i32) -> bool {
+        self.accepted().is_none_or(|accepted| accepted.contains(&level))
+    }
+
     /// The level that a wish stands for; `None` for a codec without levels.
     ///
     /// # Errors

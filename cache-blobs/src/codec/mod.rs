@@ -32,7 +32,7 @@ pub use estargz::Estargz;
 pub(crate) use failure::carried;
 pub use failure::{error_of_io, io_error};
 #[cfg(feature = "gzip")]
-pub use gzip::Gzip;
+pub use gzip::{DeflateLibrary, Gzip};
 pub use level::Levels;
 pub use port::{Codec, LayerMediaTypes};
 pub use recipe::Recipe;

@@ -4,13 +4,11 @@ use std::io::Read;
 use std::sync::Arc;
 
 use cache_core::{Compression, MediaType, Result};
-use libdeflater::Compressor;
 
 use super::encoder::EstargzEncoder;
 use super::footer::Footer;
-use crate::codec::contexts::ContextsByLevel;
 use crate::codec::encoder::Encoder;
-use crate::codec::gzip::{BLOCK_BYTES, DEFAULT_LEVEL, GzipDecoder, LEVELS, version};
+use crate::codec::gzip::{DeflateLibrary, Deflaters, GzipDecoder};
 use crate::codec::level::Levels;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
@@ -20,17 +18,18 @@ use crate::codec::sample::Sample;
 /// found in the bytes of the tar, whoever wrote it. Levels are those of [`Gzip`](crate::codec::Gzip).
 #[derive(Debug, Default)]
 pub struct Estargz {
-    contexts: ContextsByLevel<Compressor>,
+    deflaters: Deflaters,
 }
 
 impl Estargz {
-    /// The codec.
+    /// The codec by the [default](DeflateLibrary::default) library of this build.
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn resolve(&self, level: Option<i32>) -> Result<i32> {
-        Ok(LEVELS.resolve(&Compression::EStargz, level)?.unwrap_or(DEFAULT_LEVEL))
+    /// The codec by `library`.
+    pub fn by(library: DeflateLibrary) -> Self {
+        Self { deflaters: Deflaters::of(library) }
     }
 }
 
@@ -45,21 +44,17 @@ impl Codec for Estargz {
     }
 
     fn levels(&self) -> Levels {
-        LEVELS
+        self.deflaters.levels()
     }
 
     fn recipe(&self, level: Option<i32>) -> Result<Recipe> {
-        let level = self.resolve(level)?;
-        Ok(Recipe::new(Compression::EStargz.name())
-            .with_library("libdeflate", version(level)?)
-            .with_level(level)
-            .with_block(BLOCK_BYTES as u64)
-            .with_parameters(format!("member-size,chunk={}", super::CHUNK_BYTES)))
+        let parameters = format!("member-size,chunk={}", super::CHUNK_BYTES);
+        Ok(self.deflaters.recipe(&Compression::EStargz, level)?.with_parameters(parameters))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
-        let level = self.resolve(level)?;
-        Ok(Encoder::Blocks(Arc::new(EstargzEncoder::new(level, self.contexts.of(level))?)))
+        let deflaters = self.deflaters.at(&Compression::EStargz, level)?;
+        Ok(Encoder::Blocks(Arc::new(EstargzEncoder::new(deflaters)?)))
     }
 
     /// Gives what the DiffID covers: the tar, and behind its end the archive with the table of contents. The tar alone is what

@@ -1,38 +1,31 @@
 //! The block encoder of eStargz.
 
-use std::fmt;
-use std::sync::Arc;
-
 use cache_core::{Error, ErrorKind, Result};
-use libdeflater::Compressor;
 
 use super::sequence::TocSequence;
-use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
-use crate::codec::gzip::{BLOCK_BYTES, compression_level, member};
+use crate::codec::gzip::{BLOCK_BYTES, DeflatersAt, member};
 use crate::codec::toc::{Done, DoneCut, Plan};
 
 /// A payload has a header block before it and takes at least a block, so cuts are so many bytes apart.
 const BYTES_PER_CUT: usize = 2 * crate::tar::TAR_BLOCK_BYTES;
 
 /// Makes members of each block, one more at each chunk that begins in it.
+#[derive(Debug)]
 pub(super) struct EstargzEncoder {
-    level: i32,
-    contexts: Arc<Contexts<Compressor>>,
+    deflaters: DeflatersAt,
     encoded_bound: usize,
 }
 
 impl EstargzEncoder {
-    /// An encoder of `level` that borrows its compressors from `contexts`.
-    pub(super) fn new(level: i32, contexts: Arc<Contexts<Compressor>>) -> Result<Self> {
-        let compression = compression_level(level)?;
-        let make = || Ok::<_, Error>(Compressor::new(compression));
-        let encoded_bound = contexts.lend(make, |compressor| {
+    /// An encoder that borrows its compressors from `deflaters`.
+    pub(super) fn new(deflaters: DeflatersAt) -> Result<Self> {
+        let encoded_bound = deflaters.lend(|deflater| {
             // What deflate adds to a block grows with its bytes, plus something for each member.
             let members = BLOCK_BYTES / BYTES_PER_CUT + 1;
-            Ok(member::bound(compressor, BLOCK_BYTES) + members * member::bound(compressor, 1))
+            Ok(member::bound(deflater, BLOCK_BYTES) + members * member::bound(deflater, 1))
         })?;
-        Ok(Self { level, contexts, encoded_bound })
+        Ok(Self { deflaters, encoded_bound })
     }
 }
 
@@ -46,32 +39,28 @@ impl BlockEncoder for EstargzEncoder {
     }
 
     fn sequence(&self) -> Option<Box<dyn Sequence>> {
-        Some(Box::new(TocSequence::new(self.level, Arc::clone(&self.contexts))))
+        Some(Box::new(TocSequence::new(self.deflaters.clone())))
     }
 
     fn encode(&self, block: Block) -> Result<Encoded> {
-        let level = compression_level(self.level)?;
         let plan = block.plan.and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
         let bytes = &block.bytes[..];
-        self.contexts.lend(
-            || Ok(Compressor::new(level)),
-            |compressor| {
-                let mut members = Vec::with_capacity(self.encoded_bound);
-                let mut done = Done { cuts: Vec::with_capacity(plan.cuts.len()) };
-                let mut from = 0;
-                for cut in &plan.cuts {
-                    if cut.at > from {
-                        member::append(compressor, part(bytes, from, cut.at)?, &mut members)?;
-                        from = cut.at;
-                    }
-                    let digest = cut.digest(bytes).ok_or_else(another_block)?;
-                    done.cuts.push(DoneCut { at: members.len() as u64, digest });
+        self.deflaters.lend(|deflater| {
+            let mut members = Vec::with_capacity(self.encoded_bound);
+            let mut done = Done { cuts: Vec::with_capacity(plan.cuts.len()) };
+            let mut from = 0;
+            for cut in &plan.cuts {
+                if cut.at > from {
+                    member::append(deflater, part(bytes, from, cut.at)?, &mut members)?;
+                    from = cut.at;
                 }
-                member::append(compressor, part(bytes, from, bytes.len())?, &mut members)?;
-                members.shrink_to_fit();
-                Ok(Encoded { bytes: members, notes: Some(Box::new(done)) })
-            },
-        )
+                let digest = cut.digest(bytes).ok_or_else(another_block)?;
+                done.cuts.push(DoneCut { at: members.len() as u64, digest });
+            }
+            member::append(deflater, part(bytes, from, bytes.len())?, &mut members)?;
+            members.shrink_to_fit();
+            Ok(Encoded { bytes: members, notes: Some(Box::new(done)) })
+        })
     }
 }
 
@@ -81,10 +70,4 @@ fn part(bytes: &[u8], from: usize, to: usize) -> Result<&[u8]> {
 
 fn another_block() -> Error {
     Error::new(ErrorKind::Invalid, "encode eStargz", "a plan for another block")
-}
-
-impl fmt::Debug for EstargzEncoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EstargzEncoder").field("contexts", &self.contexts).finish_non_exhaustive()
-    }
 }

@@ -2,26 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use cache_core::{Annotations, Digest, Error, ErrorKind, Result};
-use libdeflater::Compressor;
 
 use super::footer::Footer;
 use super::open_file::{OpenFile, Run};
 use super::time::time_of;
 use super::toc_tar::TocTar;
 use super::{CHUNK_BYTES, TOC_DIGEST, TOC_NAME, UNCOMPRESSED_SIZE};
-use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, DiffIdRule, EncodedBlock, Ending, Sequence, TarTotal};
-use crate::codec::gzip::{compression_level, member};
+use crate::codec::gzip::{DeflatersAt, member};
 use crate::codec::toc::{Cut, DigestOf, Done, Plan, Table, TocEntry, TocKind, clean, describe, text_of};
 use crate::failure::archive_kind;
 use crate::tar::{self, Kind, ReadLimits, Scanned, ScannedEntry, Scanner};
 
 pub(super) struct TocSequence {
-    level: i32,
-    contexts: Arc<Contexts<Compressor>>,
+    deflaters: DeflatersAt,
     scanner: Scanner,
     table: Table<TocTar>,
     file: Option<Following>,
@@ -41,10 +37,9 @@ struct Following {
 }
 
 impl TocSequence {
-    pub(super) fn new(level: i32, contexts: Arc<Contexts<Compressor>>) -> Self {
+    pub(super) fn new(deflaters: DeflatersAt) -> Self {
         Self {
-            level,
-            contexts,
+            deflaters,
             scanner: Scanner::new(ReadLimits::default()),
             table: Table::new(TocTar::new()),
             file: None,
@@ -144,9 +139,7 @@ impl Sequence for TocSequence {
     fn finish(self: Box<Self>, total: TarTotal) -> Result<Ending> {
         self.scanner.finish().map_err(tar_failure)?;
         let toc = self.table.finish()?.finish()?;
-        let level = compression_level(self.level)?;
-        let mut trailer =
-            self.contexts.lend(|| Ok(Compressor::new(level)), |compressor| member::compress(compressor, &toc.tar))?;
+        let mut trailer = self.deflaters.lend(|deflater| member::compress(deflater, &toc.tar))?;
         trailer.extend(Footer::new(total.blob_bytes).to_bytes());
         let mut hasher = total.hasher;
         hasher.update(&toc.tar);

@@ -1,7 +1,8 @@
 //! The frame of a gzip member (RFC 1952).
 
 use cache_core::{Error, ErrorKind, Result};
-use libdeflater::Compressor;
+
+use super::deflater::Deflater;
 
 /// Bytes of [`header`].
 const HEADER_BYTES: usize = 20;
@@ -9,32 +10,30 @@ const HEADER_BYTES: usize = 20;
 const TRAILER_BYTES: usize = 8;
 
 /// The most bytes that a member of `block_bytes` bytes takes.
-pub(in crate::codec) fn bound(compressor: &mut Compressor, block_bytes: usize) -> usize {
-    HEADER_BYTES + compressor.deflate_compress_bound(block_bytes) + TRAILER_BYTES
+pub(in crate::codec) fn bound(deflater: &mut Deflater, block_bytes: usize) -> usize {
+    HEADER_BYTES + deflater.bound(block_bytes) + TRAILER_BYTES
 }
 
 /// `block` as one member.
-pub(in crate::codec) fn compress(compressor: &mut Compressor, block: &[u8]) -> Result<Vec<u8>> {
+pub(in crate::codec) fn compress(deflater: &mut Deflater, block: &[u8]) -> Result<Vec<u8>> {
     let mut member = Vec::new();
-    append(compressor, block, &mut member)?;
+    append(deflater, block, &mut member)?;
     member.shrink_to_fit();
     Ok(member)
 }
 
 /// Appends `block` as one member to `members`, which grows by [`bound`] while that is done.
-pub(in crate::codec) fn append(compressor: &mut Compressor, block: &[u8], members: &mut Vec<u8>) -> Result<()> {
+pub(in crate::codec) fn append(deflater: &mut Deflater, block: &[u8], members: &mut Vec<u8>) -> Result<()> {
     let failure = |what: &str| Error::new(ErrorKind::LimitExceeded, "compress gzip member", what);
     let begin = members.len();
-    let room = bound(compressor, block.len());
+    let room = bound(deflater, block.len());
     match begin {
         // Fresh pages need not be zeroed.
         0 if members.capacity() < room => *members = vec![0; room],
         _ => members.resize(begin + room, 0),
     }
     let deflated = members.get_mut(begin + HEADER_BYTES..).ok_or_else(|| failure("without room"))?;
-    let deflated_bytes = compressor
-        .deflate_compress(block, deflated)
-        .map_err(|source| failure("past the bound of deflate").with_source(source))?;
+    let deflated_bytes = deflater.deflate(block, deflated)?;
     members.truncate(begin + HEADER_BYTES + deflated_bytes);
     members.extend_from_slice(&crc32fast::hash(block).to_le_bytes());
     let block_bytes = u32::try_from(block.len()).map_err(|_| failure("of more than 4 GiB"))?;

@@ -1,55 +1,50 @@
-//! gzip: independent members that libdeflate compresses.
+//! gzip: independent members.
 
 mod decoder;
+mod deflater;
+mod deflaters;
 mod encoder;
+mod library;
 pub(super) mod member;
 mod sample;
 
 pub(super) use decoder::GzipDecoder;
+pub(super) use deflaters::Deflaters;
 #[cfg(feature = "estargz")]
-pub(super) use encoder::compression_level;
-pub(super) use sample::version;
+pub(super) use deflaters::DeflatersAt;
+pub use library::DeflateLibrary;
 
 use std::io::Read;
 use std::sync::Arc;
 
 use cache_core::{Compression, MediaType, Result};
-use libdeflater::Compressor;
 
-use crate::codec::contexts::ContextsByLevel;
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
 
-/// Bytes of tar in a member. At level 5, members of 2 MiB are 0.1 to 0.4 % smaller than the output of `gzip -6`, and members of
+/// Bytes of tar in a member. By libdeflate at level 5, members of 2 MiB are 0.1 to 0.4 % smaller than the output of `gzip -6`, and members of
 /// 512 KiB up to 0.2 % larger; a member takes a worker some 20 ms (docs/codecs.md).
 pub(super) const BLOCK_BYTES: usize = 2 << 20;
 
-/// The fastest level whose output is smaller than that of `gzip -6` (docs/codecs.md).
-pub(super) const DEFAULT_LEVEL: i32 = 5;
-
-/// The highest of libdeflate's levels.
-const MAX_LEVEL: i32 = 12;
-
-pub(super) const LEVELS: Levels = Levels::new(0..=MAX_LEVEL, DEFAULT_LEVEL);
-
 /// gzip layers. They are written as a sequence of independent members, which every reader of gzip understands, and each
-/// member's header tells its size, so that members can be found without inflating them. Levels are libdeflate's.
+/// member's header tells its size, so that members can be found without inflating them. Levels are those of the library.
 #[derive(Debug, Default)]
 pub struct Gzip {
-    contexts: ContextsByLevel<Compressor>,
+    deflaters: Deflaters,
 }
 
 impl Gzip {
-    /// The codec.
+    /// The codec by the [default](DeflateLibrary::default) library of this build.
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn resolve(&self, level: Option<i32>) -> Result<i32> {
-        Ok(LEVELS.resolve(&Compression::Gzip, level)?.unwrap_or(DEFAULT_LEVEL))
+    /// The codec by `library`.
+    pub fn by(library: DeflateLibrary) -> Self {
+        Self { deflaters: Deflaters::of(library) }
     }
 }
 
@@ -63,21 +58,16 @@ impl Codec for Gzip {
     }
 
     fn levels(&self) -> Levels {
-        LEVELS
+        self.deflaters.levels()
     }
 
     fn recipe(&self, level: Option<i32>) -> Result<Recipe> {
-        let level = self.resolve(level)?;
-        Ok(Recipe::new(Compression::Gzip.name())
-            .with_library("libdeflate", version(level)?)
-            .with_level(level)
-            .with_block(BLOCK_BYTES as u64)
-            .with_parameters("member-size"))
+        Ok(self.deflaters.recipe(&Compression::Gzip, level)?.with_parameters("member-size"))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
-        let level = self.resolve(level)?;
-        Ok(Encoder::Blocks(Arc::new(encoder::GzipEncoder::new(level, self.contexts.of(level))?)))
+        let deflaters = self.deflaters.at(&Compression::Gzip, level)?;
+        Ok(Encoder::Blocks(Arc::new(encoder::GzipEncoder::new(deflaters)?)))
     }
 
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {

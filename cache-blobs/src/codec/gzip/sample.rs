@@ -1,41 +1,60 @@
-//! What stands for libdeflate's version.
+//! What stands for a library's version.
 //!
-//! The library does not tell its version, and an embedder's lock file may choose another one than ours. So the recipe
+//! The libraries do not tell their versions, and an embedder's lock file may choose others than ours. So the recipe
 //! names what the library makes of a fixed sample: equal versions give equal names, and versions that compress alike share one.
 
 use std::sync::OnceLock;
 
 use cache_core::Result;
-use libdeflater::Compressor;
 
-use super::encoder::compression_level;
-use super::{MAX_LEVEL, member};
+use super::deflater::Deflater;
+use super::library::DeflateLibrary;
+use super::member;
 
-/// Bytes of the sample: two windows of deflate.
-const SAMPLE_BYTES: usize = 64 * 1024;
+/// A window of deflate.
+const WINDOW_BYTES: usize = 32 * 1024;
 
-/// The version that a recipe of `level` names.
-pub(in crate::codec) fn version(level: i32) -> Result<String> {
-    static OUTCOMES: [OnceLock<u32>; MAX_LEVEL as usize + 1] = [const { OnceLock::new() }; MAX_LEVEL as usize + 1];
-    let known = usize::try_from(level).ok().and_then(|level| OUTCOMES.get(level));
+/// What became of the sample at each level.
+type Outcomes<const LEVELS: usize> = [OnceLock<u32>; LEVELS];
+
+/// The version that a recipe by `library` at `level` names.
+pub(super) fn version(library: DeflateLibrary, level: i32) -> Result<String> {
+    let known = usize::try_from(level).ok().and_then(|level| known(library).get(level));
     let outcome = match known.and_then(OnceLock::get) {
         Some(outcome) => *outcome,
         None => {
-            let outcome = measure(level)?;
+            let outcome = measure(library, level)?;
             known.map_or(outcome, |known| *known.get_or_init(|| outcome))
         }
     };
     Ok(format!("sample-{outcome:08x}"))
 }
 
-/// The CRC-32 of the member that the sample becomes.
-fn measure(level: i32) -> Result<u32> {
-    let mut compressor = Compressor::new(compression_level(level)?);
-    Ok(crc32fast::hash(&member::compress(&mut compressor, &sample())?))
+fn known(library: DeflateLibrary) -> &'static [OnceLock<u32>] {
+    #[cfg(feature = "libdeflate")]
+    static LIBDEFLATE: Outcomes<13> = [const { OnceLock::new() }; 13];
+    static ZLIB_RS: Outcomes<10> = [const { OnceLock::new() }; 10];
+    match library {
+        #[cfg(feature = "libdeflate")]
+        DeflateLibrary::Libdeflate => &LIBDEFLATE,
+        DeflateLibrary::ZlibRs => &ZLIB_RS,
+    }
 }
 
-/// Runs of noise and of repetitions at many distances, from a generator that never changes (xorshift32).
-fn sample() -> Vec<u8> {
+/// The CRC-32 of the member that the sample becomes.
+fn measure(library: DeflateLibrary, level: i32) -> Result<u32> {
+    let sample = match library {
+        #[cfg(feature = "libdeflate")]
+        DeflateLibrary::Libdeflate => sample(2 * WINDOW_BYTES),
+        // It moves its window on at every 32 KiB after the first 64.
+        DeflateLibrary::ZlibRs => sample(4 * WINDOW_BYTES),
+    };
+    let mut deflater = Deflater::new(library, level)?;
+    Ok(crc32fast::hash(&member::compress(&mut deflater, &sample)?))
+}
+
+/// `bytes` bytes: runs of noise and of repetitions at many distances, from a generator that never changes (xorshift32).
+fn sample(bytes: usize) -> Vec<u8> {
     let mut state = 0x6c61_7965_u32;
     let mut next = move || {
         state ^= state << 13;
@@ -43,8 +62,8 @@ fn sample() -> Vec<u8> {
         state ^= state << 5;
         state
     };
-    let mut sample = Vec::with_capacity(SAMPLE_BYTES);
-    while sample.len() < SAMPLE_BYTES {
+    let mut sample = Vec::with_capacity(bytes);
+    while sample.len() < bytes {
         let [kind, run, low, high] = next().to_le_bytes();
         let distance = 1 + usize::from(u16::from_le_bytes([low, high])) % 32_768;
         for _ in 0..=run {
@@ -57,6 +76,6 @@ fn sample() -> Vec<u8> {
             });
         }
     }
-    sample.truncate(SAMPLE_BYTES);
+    sample.truncate(bytes);
     sample
 }
