@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cache_blobs::codec::{Block, Codec, DeflateLibrary, Encoder, Gzip};
 use cache_core::Digest;
 use support::building::{blob, option};
 use support::{run_json, shell, succeed, with_tools};
@@ -73,6 +74,33 @@ fn assert_read_by_all(test: &str, codec: &str, levels: &[&str], readers: &[(&str
 #[test]
 fn gnu_gzip_pigz_igzip_python_and_bsdtar_read_our_gzip() {
     assert_read_by_all("our gzip in other readers", "gzip", &["1", "5", "9"], &OF_GZIP);
+}
+
+/// The tool packs by libdeflate; a build without C has zlib-rs alone.
+#[test]
+fn gnu_gzip_pigz_igzip_python_and_bsdtar_read_our_gzip_by_zlib_rs() {
+    let test = "our gzip by zlib-rs in other readers";
+    if !with_tools(test, &["gzip", "pigz", "igzip", "python3", "bsdcat", "bsdtar"]) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let tree = work.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    shell(&tree, TREE);
+    let (plain, diff_id) = packed(work.path(), "uncompressed", "0");
+    let tar = std::fs::read(&plain).unwrap();
+    let file = work.path().join("blob");
+    for level in [0, 1, 6, 9] {
+        let codec = Gzip::by(DeflateLibrary::ZlibRs);
+        let Encoder::Blocks(encoder) = codec.encoder(Some(level)).unwrap() else { panic!("gzip is block-shaped") };
+        let member = |bytes: &[u8]| encoder.encode(Block { bytes: bytes.to_vec(), ..Block::default() }).unwrap().bytes;
+        let members: Vec<_> = tar.chunks(encoder.block_bytes()).map(member).collect();
+        std::fs::write(&file, members.concat()).unwrap();
+        for (name, command) in OF_GZIP {
+            assert_read(name, command, &file, diff_id);
+        }
+        assert_eq!(listed(&file), listed(&plain));
+    }
 }
 
 #[test]
