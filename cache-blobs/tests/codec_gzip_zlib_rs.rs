@@ -100,7 +100,7 @@ fn members_tell_their_length_and_nothing_of_time_or_machine() {
 fn the_recipe_names_the_library_and_the_bytes_of_the_default_level_are_these() {
     assert_eq!(
         zlib_rs().recipe(None).unwrap().to_label(),
-        r#"{"codec":"gzip","library":"zlib-rs","version":"sample-d1f859cf","level":6,"block":2097152,"parameters":"member-size,store-noise"}"#
+        r#"{"codec":"gzip","library":"zlib-rs","version":"sample-d1f859cf","level":6,"block":2097152,"parameters":"member-size,noise-stored"}"#
     );
     let levels = zlib_rs().levels();
     let versions = levels.accepted().unwrap().clone().map(|level| zlib_rs().recipe(Some(level)).unwrap().version);

@@ -105,7 +105,7 @@ fn what_cannot_be_made_again_is_told_by_kind() {
             .with_library("zlib-rs", &sound.version)
             .with_level(5)
             .with_block(2 << 20)
-            .with_parameters("member-size"),
+            .with_parameters("member-size,noise-stored"),
         Gzip::by(DeflateLibrary::ZlibRs).recipe(sound.level).unwrap(),
     ]);
     others.push(sound.clone().with_parameters("others"));

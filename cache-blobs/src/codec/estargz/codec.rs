@@ -48,7 +48,7 @@ impl Codec for Estargz {
     }
 
     fn recipe(&self, level: Option<i32>) -> Result<Recipe> {
-        let parameters = format!("member-size,chunk={}", super::CHUNK_BYTES);
+        let parameters = format!("member-size,noise-stored,chunk={}", super::CHUNK_BYTES);
         Ok(self.deflaters.recipe(&Compression::EStargz, level)?.with_parameters(parameters))
     }
 

@@ -6,6 +6,7 @@ mod deflaters;
 mod encoder;
 mod library;
 pub(super) mod member;
+mod noise;
 mod sample;
 
 pub(super) use decoder::GzipDecoder;
@@ -62,7 +63,7 @@ impl Codec for Gzip {
     }
 
     fn recipe(&self, level: Option<i32>) -> Result<Recipe> {
-        Ok(self.deflaters.recipe(&Compression::Gzip, level)?.with_parameters("member-size"))
+        Ok(self.deflaters.recipe(&Compression::Gzip, level)?.with_parameters("member-size,noise-stored"))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
