@@ -37,7 +37,8 @@ impl Extended {
 
 /// Parses the records of the extended header at `place`.
 pub(super) fn parse_records(mut data: &[u8], limits: &ReadLimits, place: &Place) -> Result<Extended, Error> {
-    let exceeded = |limit, maximum: usize| Error::LimitExceeded { place: place.clone(), limit, maximum: maximum as u64 };
+    let exceeded =
+        |limit, maximum: usize| Error::LimitExceeded { place: place.clone(), limit, maximum: maximum as u64 };
     let broken = |problem| malformed(place, problem);
     let mut extended = Extended { has_records: true, ..Extended::default() };
     let mut count = 0;
