@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::building::{Build, assert_prunes_to_nothing, assert_undamaged, states};
+use support::building::{Build, assert_prunes_to_nothing, assert_undamaged, option, states};
 use tempfile::tempdir;
 
 const STEPS: [(&str, &str); 3] =
@@ -75,7 +75,18 @@ fn an_export_that_fails_fails_the_build_unless_its_errors_are_ignored() {
 
     let report = build.with_cache_export(&file, ",ignore-error=true").run();
     assert!(report["caches"][0]["digest"].is_null());
-    assert_eq!(report["caches"][0]["warnings"].as_array().unwrap().len(), 1);
+    let warnings = report["caches"][0]["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1);
+
+    // The lines for people say it, too.
+    let arguments = ["build", "--step=one=false", "--snapshotter=native", "--progress=quiet"].map(Into::into);
+    let export = format!("--export-cache=type=local,dest={},ignore-error=true", file.display());
+    let output = support::run(arguments.into_iter().chain([option("store", &store), export.into()]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.ends_with(&format!("cache was not written\ncache warning: {}\n", warnings[0].as_str().unwrap())),
+        "{text}"
+    );
     assert_undamaged(&store);
 }
 

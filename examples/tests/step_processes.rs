@@ -12,7 +12,8 @@ use support::succeed;
 use tempfile::tempdir;
 
 /// Processes that tell after a minute that they are still there. Who holds the tool's standard error open is waited for.
-const LINGERING: &str = "(sleep 60; echo linger\"\"ed) & sh -c '(sleep 60; echo linger\"\"ed) & sleep 60; echo linger\"\"ed' &";
+const LINGERING: &str =
+    "(sleep 60; echo linger\"\"ed) & sh -c '(sleep 60; echo linger\"\"ed) & sleep 60; echo linger\"\"ed' &";
 
 #[test]
 fn what_a_step_started_dies_with_the_tool() {
