@@ -8,8 +8,8 @@ use std::path::Path;
 use cache_blobs::embedded::{Embedded, EmbeddedOptions, SnapshotterChoice};
 use cache_core::mount::run_attached;
 use cache_core::ports::{
-    Applied, Applier, ApplyOptions, ApplySource, DiffOptions, Differ, Ingester, Lease, LeaseManager, LeaseOptions,
-    Manager, Mount, MountKind,
+    Applied, ApplyOptions, ApplySource, DiffOptions, Differ, Ingester, Lease, LeaseManager, LeaseOptions, Manager,
+    Mount, MountKind,
 };
 use cache_core::{CompressionConfig, ErrorKind, Layer, Result};
 use futures::TryStreamExt;
