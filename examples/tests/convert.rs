@@ -8,8 +8,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cache_blobs::codec::Codecs;
-use cache_blobs::tar::{Header, Writer};
-use serde_json::Value;
+use cache_blobs::tar::{Header, Reader, Writer};
+use cache_core::Digest;
+use serde_json::{Value, json};
 use support::building::{Build, assert_prunes_to_nothing, assert_undamaged, blob, latest, layers, option};
 use support::{layercache, run_json};
 use tempfile::tempdir;
@@ -68,6 +69,32 @@ fn a_layer_is_converted_around_and_its_tar_stays() {
         diff_ids.insert(report["diffID"].to_string());
     }
     assert_eq!(diff_ids.len(), 1);
+    assert_undamaged(&store);
+    assert_prunes_to_nothing(&store);
+}
+
+#[test]
+fn prioritised_files_make_another_tar_and_those_that_the_layer_has_not_are_told() {
+    let work = tempdir().unwrap();
+    let (store, list) = (work.path().join("store"), work.path().join("list"));
+    let plain = tar(work.path());
+    let prioritized = |names: &str| {
+        std::fs::write(&list, names).unwrap();
+        let options = [option("store", &store), option("blob", &plain), option("prioritized-files", &list)];
+        let command = ["convert".into(), "--json".into(), "--compression=estargz".into()];
+        let report = run_json(command.into_iter().chain(options));
+        let tar = decoded(&blob(&store, report["digest"].as_str().unwrap()));
+        assert_eq!(report["diffID"], Digest::of(&tar).to_string());
+        let mut reader = Reader::new(&tar[..]);
+        let mut names = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            names.push(String::from_utf8(entry.header().path.clone()).unwrap());
+        }
+        (names, report["missing"].clone())
+    };
+    assert_eq!(prioritized("./none\n/file\n"), (vec!["file".into(), ".prefetch.landmark".into()], json!(["./none"])));
+    assert_eq!(prioritized(""), (vec![".no.prefetch.landmark".into(), "file".into()], json!([])));
+    assert_eq!(convert(&store, &plain, "estargz")["missing"], json!([]));
     assert_undamaged(&store);
     assert_prunes_to_nothing(&store);
 }

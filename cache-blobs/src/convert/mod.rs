@@ -3,6 +3,8 @@
 mod converter;
 mod find;
 mod limits;
+#[cfg(feature = "estargz")]
+mod prioritize;
 mod recode;
 mod rederive;
 mod source_tar;
@@ -12,6 +14,8 @@ mod unkept;
 pub use converter::{Converter, ConverterBackends};
 pub use find::{find_variant, variants};
 pub use limits::ConversionLimits;
+#[cfg(feature = "estargz")]
+pub use prioritize::PrioritizedLayer;
 pub use rederive::{Rederived, rederive};
 pub(crate) use stored_codec::codec_of;
 pub use unkept::Unkept;

@@ -1,0 +1,121 @@
+//! Layers of a store as eStargz with prioritised files.
+#![cfg(all(target_os = "linux", feature = "gzip", feature = "zstd", feature = "estargz"))]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod cancel_rig;
+mod estargz_rig;
+mod pack_rig;
+mod variant_rig;
+
+use std::io::Cursor;
+
+use cache_blobs::codec::estargz::{MissingFiles, PrefetchOptions, PrefetchOrder, TOC_DIGEST};
+use cache_blobs::convert::{ConversionLimits, PrioritizedLayer, rederive};
+use cache_core::ports::Lease;
+use cache_core::{Compression, Descriptor, Digest, ErrorKind, Layer, MediaType, Result};
+use cancel_rig::Rig;
+use estargz_rig::{body, file, gunzip, packed, tar_of, toc_json};
+use pack_rig::data;
+use pollster::block_on;
+use variant_rig::{ALL, backends, blobs, bytes, collect, config, converter, layer, lease, put};
+
+fn tar() -> Vec<u8> {
+    tar_of(&[file("first", data(3_000_000, 1)), file("second", data(700, 2)), file("third", data(9, 3))])
+}
+
+fn options() -> PrefetchOptions {
+    PrefetchOptions::default().with_prioritized(["/third", "second"])
+}
+
+fn reordered(tar: &[u8]) -> Vec<u8> {
+    let (mut tar, mut out) = (Cursor::new(tar), Vec::new());
+    PrefetchOrder::of(&mut tar, &options()).unwrap().copy(&mut tar, &mut out).unwrap();
+    out
+}
+
+fn prioritized(rig: &Rig, lease: &Lease, layer: &Layer, options: &PrefetchOptions) -> Result<PrioritizedLayer> {
+    block_on(converter(rig).prioritize(lease, layer, options, None))
+}
+
+#[test]
+fn a_layer_of_any_compression_becomes_the_one_blob_that_the_new_tar_becomes() {
+    let tar = tar();
+    let (expected, blob) = packed(&reordered(&tar));
+    let estargz = packed(&tar).1;
+    let mut sources: Vec<_> = ALL.iter().map(|compression| (Some(compression), Vec::new())).collect();
+    sources.push((None, estargz));
+    for (compression, foreign) in sources {
+        let rig = Rig::new("native").unwrap();
+        let lease = lease(&rig);
+        let source = compression.map_or_else(
+            || {
+                put(&rig, &lease, &foreign);
+                Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, &foreign), Digest::of(gunzip(&foreign)))
+            },
+            |compression| layer(&rig, &lease, compression, &tar),
+        );
+        let made = prioritized(&rig, &lease, &source, &options()).unwrap();
+        assert!(made.missing.is_empty());
+        assert_eq!(made.layer.descriptor.digest, Digest::of(&blob), "{compression:?}");
+        assert_eq!(made.layer.diff_id, expected.diff_id);
+        assert_eq!(made.layer.diff_id, Digest::of(gunzip(&blob)));
+        assert_eq!(made.layer.descriptor.media_type, MediaType::OCI_LAYER_GZIP);
+        let annotations = &made.layer.descriptor.annotations;
+        assert_eq!(annotations[TOC_DIGEST], Digest::of(toc_json(&blob)).to_string());
+        assert!(bytes(&rig, &made.layer.descriptor) == blob);
+        // The plain tar was only on the way.
+        collect(&rig);
+        let both = [source.descriptor.digest, made.layer.descriptor.digest].into();
+        assert_eq!(blobs(&rig), both, "{compression:?}");
+        assert_eq!(rig.visible().ingests, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn it_is_no_variant_of_the_layer_and_can_be_made_again_of_its_recipe() {
+    let rig = Rig::new("native").unwrap();
+    let lease = lease(&rig);
+    let source = layer(&rig, &lease, &Compression::Gzip, &tar());
+    let made = prioritized(&rig, &lease, &source, &options()).unwrap().layer;
+    let lossless = block_on(converter(&rig).convert(&lease, &source, &config(&Compression::EStargz))).unwrap();
+    assert_ne!(lossless.descriptor.digest, made.descriptor.digest);
+    assert!(gunzip(body(&bytes(&rig, &lossless.descriptor))) == tar());
+    let plain = block_on(converter(&rig).convert(&lease, &made, &config(&Compression::Uncompressed))).unwrap();
+    assert!(bytes(&rig, &plain.descriptor) == reordered(&tar()));
+    let again = block_on(rederive(&backends(&rig), ConversionLimits::default(), made.descriptor.digest)).unwrap();
+    assert!(again.same);
+    // Asked for again, it is there.
+    assert_eq!(prioritized(&rig, &lease, &source, &options()).unwrap().layer, made);
+}
+
+#[test]
+fn missing_files_are_told_or_nothing_is_made() {
+    let rig = Rig::new("native").unwrap();
+    let lease = lease(&rig);
+    let source = layer(&rig, &lease, &Compression::Zstd, &tar());
+    let before = blobs(&rig);
+    let wanted = PrefetchOptions::default().with_prioritized(["/none", "second"]);
+    let kind = |layer: &Layer, wanted: &PrefetchOptions| prioritized(&rig, &lease, layer, wanted).unwrap_err().kind();
+    assert_eq!(kind(&source, &wanted), ErrorKind::NotFound);
+    // The layer is not what its DiffID says, also where the tar is there as it is.
+    for source in [source.clone(), layer(&rig, &lease, &Compression::Uncompressed, &data(9, 9))] {
+        let lying = Layer::new(source.descriptor, Digest::of("another"));
+        assert_eq!(kind(&lying, &options()), ErrorKind::Corrupt);
+    }
+    collect(&rig);
+    assert_eq!(blobs(&rig).difference(&before).count(), 1, "the second source alone");
+    assert_eq!(rig.visible().ingests, Vec::<String>::new());
+    let told = wanted.with_missing(MissingFiles::Tell);
+    assert_eq!(prioritized(&rig, &lease, &source, &told).unwrap().missing, [b"/none"]);
+}
+
+#[test]
+fn a_level_out_of_range_is_invalid_and_every_other_is_taken() {
+    let rig = Rig::new("native").unwrap();
+    let lease = lease(&rig);
+    let source = layer(&rig, &lease, &Compression::Gzip, &tar());
+    let made = |level| block_on(converter(&rig).prioritize(&lease, &source, &options(), level));
+    assert_eq!(made(Some(13)).unwrap_err().kind(), ErrorKind::Invalid);
+    let [fast, small] = [1, 9].map(|level| made(Some(level)).unwrap().layer.descriptor.size);
+    assert!(small < fast);
+}
