@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod cancel_rig;
-mod estargz_rig;
 mod pack_rig;
+mod toc_rig;
 mod variant_rig;
 
 use std::io::Cursor;
@@ -14,9 +14,9 @@ use cache_blobs::convert::{ConversionLimits, PrioritizedLayer, rederive};
 use cache_core::ports::Lease;
 use cache_core::{Compression, Descriptor, Digest, ErrorKind, Layer, MediaType, Result};
 use cancel_rig::Rig;
-use estargz_rig::{body, file, gunzip, packed, tar_of, toc_json};
 use pack_rig::data;
 use pollster::block_on;
+use toc_rig::{Format, Stargz, file, tar_of};
 use variant_rig::{ALL, backends, blobs, bytes, collect, config, converter, layer, lease, put};
 
 fn tar() -> Vec<u8> {
@@ -40,8 +40,8 @@ fn prioritized(rig: &Rig, lease: &Lease, layer: &Layer, options: &PrefetchOption
 #[test]
 fn a_layer_of_any_compression_becomes_the_one_blob_that_the_new_tar_becomes() {
     let tar = tar();
-    let (expected, blob) = packed(&reordered(&tar));
-    let estargz = packed(&tar).1;
+    let (expected, blob) = Stargz::packed(&reordered(&tar));
+    let estargz = Stargz::packed(&tar).1;
     let mut sources: Vec<_> = ALL.iter().map(|compression| (Some(compression), Vec::new())).collect();
     sources.push((None, estargz));
     for (compression, foreign) in sources {
@@ -50,7 +50,7 @@ fn a_layer_of_any_compression_becomes_the_one_blob_that_the_new_tar_becomes() {
         let source = compression.map_or_else(
             || {
                 put(&rig, &lease, &foreign);
-                Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, &foreign), Digest::of(gunzip(&foreign)))
+                Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, &foreign), Digest::of(Stargz::decode(&foreign)))
             },
             |compression| layer(&rig, &lease, compression, &tar),
         );
@@ -58,10 +58,10 @@ fn a_layer_of_any_compression_becomes_the_one_blob_that_the_new_tar_becomes() {
         assert!(made.missing.is_empty());
         assert_eq!(made.layer.descriptor.digest, Digest::of(&blob), "{compression:?}");
         assert_eq!(made.layer.diff_id, expected.diff_id);
-        assert_eq!(made.layer.diff_id, Digest::of(gunzip(&blob)));
+        assert_eq!(made.layer.diff_id, Digest::of(Stargz::decode(&blob)));
         assert_eq!(made.layer.descriptor.media_type, MediaType::OCI_LAYER_GZIP);
         let annotations = &made.layer.descriptor.annotations;
-        assert_eq!(annotations[TOC_DIGEST], Digest::of(toc_json(&blob)).to_string());
+        assert_eq!(annotations[TOC_DIGEST], Digest::of(Stargz::json(&blob)).to_string());
         assert!(bytes(&rig, &made.layer.descriptor) == blob);
         // The plain tar was only on the way.
         collect(&rig);
@@ -79,7 +79,7 @@ fn it_is_no_variant_of_the_layer_and_can_be_made_again_of_its_recipe() {
     let made = prioritized(&rig, &lease, &source, &options()).unwrap().layer;
     let lossless = block_on(converter(&rig).convert(&lease, &source, &config(&Compression::EStargz))).unwrap();
     assert_ne!(lossless.descriptor.digest, made.descriptor.digest);
-    assert!(gunzip(body(&bytes(&rig, &lossless.descriptor))) == tar());
+    assert!(Stargz::decode(Stargz::body(&bytes(&rig, &lossless.descriptor))) == tar());
     let plain = block_on(converter(&rig).convert(&lease, &made, &config(&Compression::Uncompressed))).unwrap();
     assert!(bytes(&rig, &plain.descriptor) == reordered(&tar()));
     let again = block_on(rederive(&backends(&rig), ConversionLimits::default(), made.descriptor.digest)).unwrap();

@@ -2,8 +2,8 @@
 #![cfg(feature = "estargz")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod estargz_rig;
 mod pack_rig;
+mod toc_rig;
 
 use std::io::Cursor;
 
@@ -12,8 +12,8 @@ use cache_blobs::codec::estargz::{
 };
 use cache_blobs::tar::{Header, Reader};
 use cache_core::{Digest, ErrorKind, Result};
-use estargz_rig::{body, file, gunzip, packed, tar_of, toc};
 use pack_rig::data;
+use toc_rig::{Format, Stargz, file, tar_of};
 
 type Entries = Vec<(Header, Vec<u8>)>;
 
@@ -229,15 +229,15 @@ fn what_an_earlier_conversion_added_and_what_follows_the_end_is_left_out() {
 fn the_diff_id_is_another_one_and_covers_the_new_tar_whose_landmark_ends_what_is_fetched_ahead() {
     let tar = tar_of(&tree());
     let new = reordered(&tar, &["a/two", "b/c/three"]);
-    let (plain, (prioritized, blob)) = (packed(&tar).0, packed(&new));
-    assert!(gunzip(body(&blob)) == new);
-    assert_eq!(prioritized.diff_id, Digest::of(gunzip(&blob)));
+    let (plain, (prioritized, blob)) = (Stargz::packed(&tar).0, Stargz::packed(&new));
+    assert!(Stargz::decode(Stargz::body(&blob)) == new);
+    assert_eq!(prioritized.diff_id, Digest::of(Stargz::decode(&blob)));
     assert_ne!(prioritized.diff_id, plain.diff_id);
-    let entries = toc(&blob).entries;
+    let entries = Stargz::toc(&blob).entries;
     let landmark = entries.iter().find(|entry| entry.name == PREFETCH_LANDMARK).unwrap();
     assert_eq!((landmark.size, landmark.mode, landmark.modified.as_str()), (1, 0, ""));
     assert_eq!(landmark.digest, Some(Digest::of([0xf])));
-    assert_eq!(gunzip(&blob[landmark.offset as usize..])[0], 0xf);
+    assert_eq!(Stargz::decode(&blob[landmark.offset as usize..])[0], 0xf);
     let ahead = entries.iter().filter(|it| it.size > 0 && it.offset < landmark.offset && it.kind == TocKind::Reg);
     assert_eq!(ahead.map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a/two", "b/c/three"]);
 }
