@@ -8,7 +8,6 @@ mod toc_rig;
 mod variant_rig;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use cache_blobs::chain::RemoteExt;
 use cache_blobs::convert::Converter;
@@ -19,8 +18,7 @@ use cache_core::{Compression, CompressionConfig, Descriptor, Digest, ErrorKind, 
 use cancel_rig::Rig;
 use pack_rig::decode;
 use pollster::block_on;
-use serde::Deserialize;
-use toc_rig::{Format, Stargz, file, json_of, tar_of};
+use toc_rig::{Format, Stargz, buildkit_layers, file, json_of, tar_of};
 use variant_rig::{ALL, bytes, config, converter, foreign_tars, labels, lease, put, tar};
 
 const TARGETS: [Compression; 4] =
@@ -112,26 +110,12 @@ fn every_compression_becomes_every_other_by_way_of_estargz() {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Fixture {
-    file: String,
-    #[serde(rename = "diffID")]
-    diff_id: Digest,
-    descriptor: Descriptor,
-}
-
 #[test]
 fn buildkits_estargz_layers_become_every_other_with_the_tar_that_buildkit_wrote() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/estargz");
-    let fixtures: Vec<Fixture> = serde_json::from_slice(&std::fs::read(folder.join("layers.json")).unwrap()).unwrap();
-    assert_eq!(fixtures.len(), 7);
     let (rig, again) = (Rig::new("native").unwrap(), Rig::new("native").unwrap());
     let (lease, lease_again) = (lease(&rig), lease(&again));
-    for fixture in fixtures {
-        let blob = std::fs::read(folder.join(&fixture.file)).unwrap();
+    for (source, blob) in buildkit_layers() {
         put(&rig, &lease, &blob);
-        let source = Layer::new(fixture.descriptor, fixture.diff_id);
         let tar = Stargz::decode(Stargz::body(&blob));
         for to in &ALL {
             assert_converts(&rig, &lease, &converter(&rig), &source, to, &tar);

@@ -5,38 +5,15 @@
 mod pack_rig;
 mod toc_rig;
 
-use std::path::Path;
-
 use cache_blobs::codec::estargz::{TOC_DIGEST, TocLimits, UNCOMPRESSED_SIZE};
-use cache_core::{Descriptor, Digest};
-use serde::Deserialize;
+use cache_core::Digest;
 use toc_rig::reading::every_file_has_its_digest;
-use toc_rig::{Format, Stargz};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Layer {
-    file: String,
-    #[serde(rename = "diffID")]
-    diff_id: Digest,
-    descriptor: Descriptor,
-}
-
-fn layers() -> Vec<(Layer, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/estargz");
-    let layers: Vec<Layer> = serde_json::from_slice(&std::fs::read(folder.join("layers.json")).unwrap()).unwrap();
-    assert_eq!(layers.len(), 7);
-    layers
-        .into_iter()
-        .map(|layer| (std::fs::read(folder.join(&layer.file)).unwrap(), layer))
-        .map(|(b, l)| (l, b))
-        .collect()
-}
+use toc_rig::{Format, Stargz, buildkit_layers};
 
 #[test]
 fn buildkits_layers_are_parsed_and_every_file_has_its_digest() {
     let mut files = 0;
-    for (layer, blob) in layers() {
+    for (layer, blob) in buildkit_layers() {
         assert!(Stargz::is(blob.clone()));
         let reader = Stargz::open_with(blob.clone(), &layer.descriptor.annotations, TocLimits::default()).unwrap();
         assert_eq!(Some(reader.toc().digest.to_string()), layer.descriptor.annotations.get(TOC_DIGEST).cloned());
@@ -51,7 +28,7 @@ fn buildkits_layers_are_parsed_and_every_file_has_its_digest() {
 
 #[test]
 fn of_the_same_tar_ours_has_the_same_entries_but_for_the_offset_in_the_same_json() {
-    for (layer, theirs) in layers() {
+    for (layer, theirs) in buildkit_layers() {
         let (packed, ours) = Stargz::packed(&Stargz::decode(Stargz::body(&theirs)));
         let without_offsets = |blob: &[u8]| {
             let mut toc = Stargz::toc(blob);

@@ -151,7 +151,7 @@ fn hard_links_of_hard_links_and_in_circles_are_followed_once() {
     let mut long = vec![empty("0")];
     long.extend((1..20_000).map(|number| link(&number.to_string(), &(number - 1).to_string())));
     assert_eq!(names_of(&long, &["19999"]).last().unwrap(), PREFETCH_LANDMARK);
-    let deep = vec![empty("x"), empty(&"d/".repeat(10_000).trim_end_matches('/').to_owned())];
+    let deep = vec![empty("x"), empty("d/".repeat(10_000).trim_end_matches('/'))];
     assert_eq!(names_of(&deep, &[&"d/".repeat(10_000)])[1..], [PREFETCH_LANDMARK, "x"]);
 }
 
