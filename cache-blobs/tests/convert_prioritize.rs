@@ -13,7 +13,8 @@ use cache_blobs::codec::estargz::{MissingFiles, PrefetchOptions, PrefetchOrder, 
 use cache_blobs::convert::{ConversionLimits, PrioritizedLayer, rederive};
 use cache_core::ports::Lease;
 use cache_core::{Compression, Descriptor, Digest, ErrorKind, Layer, MediaType, Result};
-use cancel_rig::Rig;
+use cancel_rig::work::{every_await_point, temporary};
+use cancel_rig::{Rig, run_polls};
 use pack_rig::data;
 use pollster::block_on;
 use toc_rig::{Format, Stargz, file, tar_of};
@@ -118,4 +119,35 @@ fn a_level_out_of_range_is_invalid_and_every_other_is_taken() {
     assert_eq!(made(Some(13)).unwrap_err().kind(), ErrorKind::Invalid);
     let [fast, small] = [1, 9].map(|level| made(Some(level)).unwrap().layer.descriptor.size);
     assert!(small < fast);
+}
+
+#[test]
+fn a_call_dropped_at_any_await_point_leaves_nothing_but_what_a_lease_holds() {
+    let rig = Rig::new("native").unwrap();
+    let lease = lease(&rig);
+    let source = layer(
+        &rig,
+        &lease,
+        &Compression::Gzip,
+        &tar_of(&[file("first", data(90_000, 1)), file("second", data(700, 2))]),
+    );
+    let wanted = PrefetchOptions::default().with_prioritized(["second"]);
+    rig.settle();
+    let before = rig.visible();
+    let dropped = every_await_point(|polls| {
+        let held = temporary(&rig);
+        let made = run_polls(polls, converter(&rig).prioritize(held.lease(), &source, &wanted, None));
+        rig.pool.wait_until_idle();
+        rig.wait_for_budget();
+        let ended = made.is_some();
+        if let Some(made) = made {
+            let descriptor = made.unwrap().layer.descriptor;
+            assert_eq!(Digest::of(bytes(&rig, &descriptor)), descriptor.digest);
+        }
+        drop(held);
+        rig.settle();
+        assert_eq!(rig.visible(), before, "dropped after {polls} polls");
+        ended
+    });
+    assert!(dropped > 3, "{dropped} await points");
 }

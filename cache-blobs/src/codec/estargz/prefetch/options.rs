@@ -15,7 +15,8 @@ pub enum MissingFiles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PrefetchOptions {
-    /// Their names, in the order in which they are wanted. `a`, `/a`, `./a` and `../a` are one name.
+    /// Their names, in the order in which they are wanted. `a`, `/a`, `./a` and `../a` are one name. A directory comes without
+    /// what is in it.
     pub prioritized: Vec<Vec<u8>>,
     /// What becomes of those that the tar has not.
     pub missing: MissingFiles,
