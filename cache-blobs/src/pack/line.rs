@@ -1,4 +1,4 @@
-//! The way of one layer's blocks from the producer over the workers to the ingest.
+//! The way of one variant's blocks from the producer over the workers to the ingest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -15,7 +15,8 @@ use crate::pack::memory::Share;
 use crate::pack::stage::Stage;
 use crate::pack::workers::Turns;
 
-/// One layer on its way. Shared by its producer, the workers and the caller's task; no lock is held while any of them works.
+/// One variant of a layer on its way. Shared by its producer, the workers and the caller's task; no lock is held while any of them
+/// works.
 pub(super) struct Line {
     stage: Stage,
     max_blocks: usize,
@@ -46,9 +47,15 @@ struct State {
 pub(super) enum Failure {
     /// The producer says why.
     Producer,
-    /// Somebody else failed first.
+    /// A worker, the ingest or the caller's task failed first.
     Here(Error),
+    /// Another variant of the layer failed, which says why.
+    Beside,
 }
+
+/// The layer is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GivenUp;
 
 /// Bytes of the blob, in order.
 #[derive(Debug)]
@@ -121,6 +128,11 @@ impl Line {
     /// Gives the layer up for `error`, if nobody did before.
     pub(super) fn fail(&self, error: Error) {
         self.give_up(self.lock(), Failure::Here(error));
+    }
+
+    /// Gives this variant up because another one was, if nobody did before.
+    pub(super) fn fail_beside(&self) {
+        self.give_up(self.lock(), Failure::Beside);
     }
 
     fn give_up(&self, mut state: MutexGuard<'_, State>, failure: Failure) {
@@ -282,30 +294,42 @@ pub(super) fn panicked(what: &str) -> Error {
 
 /// The side of the caller's task.
 impl Line {
-    /// The next bytes of the blob; `None` after the last ones. A failure is told when the producer and the workers have let
-    /// go of the layer.
-    pub(super) async fn next_output(&self) -> Result<Option<Output>, Failure> {
+    /// The next bytes of the blob; `None` after the last ones.
+    ///
+    /// # Errors
+    /// [`GivenUp`] as soon as the layer is given up; [`ended`](Self::ended) says why.
+    pub(super) async fn next_output(&self) -> Result<Option<Output>, GivenUp> {
         poll_fn(|context| self.poll_output(context)).await
     }
 
-    fn poll_output(&self, context: &mut Context<'_>) -> Poll<Result<Option<Output>, Failure>> {
+    fn poll_output(&self, context: &mut Context<'_>) -> Poll<Result<Option<Output>, GivenUp>> {
         let mut state = self.lock();
-        if let Some(failure) = &state.failure {
-            if state.idle() {
-                return Poll::Ready(Err(failure.clone()));
-            }
-        } else {
-            let number = state.next_output;
-            if let Some(output) = state.ready.remove(&number) {
-                state.next_output += 1;
-                return Poll::Ready(Ok(Some(output)));
-            }
-            if state.producer_ended && state.next_output == state.submitted {
-                return Poll::Ready(Ok(None));
-            }
+        if state.failure.is_some() {
+            return Poll::Ready(Err(GivenUp));
+        }
+        let number = state.next_output;
+        if let Some(output) = state.ready.remove(&number) {
+            state.next_output += 1;
+            return Poll::Ready(Ok(Some(output)));
+        }
+        if state.producer_ended && state.next_output == state.submitted {
+            return Poll::Ready(Ok(None));
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// Waits until the producer and the workers have let go of the layer; why it was given up, if it was.
+    pub(super) async fn ended(&self) -> Option<Failure> {
+        poll_fn(|context| {
+            let mut state = self.lock();
+            if state.idle() {
+                return Poll::Ready(state.failure.clone());
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Says that the ingest has taken `output`, whose bytes are gone.
