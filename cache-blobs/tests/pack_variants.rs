@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cache_blobs::codec::{Codec, Codecs, error_of_io};
-use cache_blobs::pack::{PackOptions, PackTarget, PackWriter, Packed, PackedVariants, pack, pack_variants};
+use cache_blobs::pack::{Budget, PackOptions, PackTarget, PackWriter, Packed, PackedVariants, pack, pack_variants};
 use cache_blobs::tar::{Header, Writer};
 use cache_core::annotation::UNCOMPRESSED;
 use cache_core::{Compression, Digest, Error, ErrorKind, Result};
@@ -166,6 +166,22 @@ fn the_tar_is_produced_once_and_no_target_is_no_packing() {
     let none: Result<_, Error> = block_on(pack_variants(&budget, &pool, Vec::new(), produce()));
     assert_eq!(none.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(produced.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn one_block_of_every_codec_fits_into_the_default_budget_together() {
+    let compressions: Vec<_> = Codecs::default().iter().map(|codec| (codec.compression(), None)).collect();
+    let codecs = codecs_of(&compressions);
+    let targets = codecs.iter().map(|codec| PackTarget {
+        codec: &**codec,
+        ingest: sink(Pace::Fast).0,
+        options: PackOptions::default(),
+    });
+    let budget = budget(1, Budget::DEFAULT_MEMORY_BYTES);
+    let tar = archive(&[1], 1);
+    block_on(pack_variants(&budget, &pool(), targets.collect(), move |out| write_all(out, &tar))).unwrap();
+    let (minimum, half) = (budget.usage().peak_bytes, Budget::DEFAULT_MEMORY_BYTES * 9 / 16);
+    assert!(codecs.len() == 5 && minimum < half, "{minimum} bytes of {half}");
 }
 
 #[test]
