@@ -3,6 +3,7 @@
 mod decoder;
 mod encoder;
 pub(super) mod member;
+mod noise;
 mod sample;
 
 pub(super) use decoder::GzipDecoder;
@@ -72,7 +73,7 @@ impl Codec for Gzip {
             .with_library("libdeflate", version(level)?)
             .with_level(level)
             .with_block(BLOCK_BYTES as u64)
-            .with_parameters("member-size"))
+            .with_parameters("member-size,noise-stored"))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
