@@ -5,6 +5,7 @@ mod find;
 mod limits;
 mod recode;
 mod rederive;
+mod repack;
 mod source_tar;
 mod stored_codec;
 mod unkept;

@@ -66,7 +66,7 @@ impl WantedBlobs {
                 }
                 Err(error) => {
                     for begun in targets {
-                        abort(begun).await;
+                        begun.abort().await;
                     }
                     return Err(error);
                 }
@@ -94,11 +94,5 @@ async fn begin(content: &dyn ContentStore, lease: &Lease, key: &str) -> Result<B
         Begun::Started(ingest) => Ok(ingest),
         Begun::AlreadyThere(_) => Err(Error::new(ErrorKind::Invalid, "begin ingest", key)
             .with_source("the store has a blob of which nothing was said")),
-    }
-}
-
-async fn abort(target: PackTarget<'_>) {
-    if let Err(error) = target.ingest.abort().await {
-        tracing::warn!(%error, "an ingest could not be aborted after that of another variant failed to begin");
     }
 }

@@ -7,7 +7,6 @@ use futures::future::join_all;
 use crate::codec::{DiffIdRule, Ending, Recipe};
 use crate::pack::failed_variant::VariantName;
 use crate::pack::packed::{PackTarget, Packed};
-use crate::pack::packer::abort;
 
 /// A blob whose bytes all lie in its ingest.
 #[derive(Debug)]
@@ -37,7 +36,7 @@ pub(super) async fn commit_all(
         Ok(first) => first,
         Err(error) => {
             for blob in drained {
-                abort(blob.target.ingest).await;
+                blob.target.abort().await;
             }
             return Err(error);
         }

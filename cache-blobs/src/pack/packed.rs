@@ -42,6 +42,15 @@ pub struct PackTarget<'a> {
     pub options: PackOptions,
 }
 
+impl PackTarget<'_> {
+    /// Drops what its ingest has after a failure, which is what counts.
+    pub(crate) async fn abort(self) {
+        if let Err(error) = self.ingest.abort().await {
+            tracing::warn!(%error, "an ingest could not be aborted after its layer failed");
+        }
+    }
+}
+
 /// A packed layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

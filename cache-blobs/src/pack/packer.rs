@@ -242,14 +242,7 @@ async fn drain(line: &Line, ingest: &mut dyn Ingest) -> Result<(), GivenUp> {
 /// Aborts all ingests because of `error`, which is what counts.
 async fn give_up<E>(targets: Vec<PackTarget<'_>>, error: E) -> E {
     for target in targets {
-        abort(target.ingest).await;
+        target.abort().await;
     }
     error
-}
-
-/// Drops the bytes of `ingest` after a failure, which is what counts.
-pub(super) async fn abort(ingest: Box<dyn Ingest>) {
-    if let Err(error) = ingest.abort().await {
-        tracing::warn!(%error, "an ingest could not be aborted after its layer failed");
-    }
 }

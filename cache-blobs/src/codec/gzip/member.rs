@@ -35,7 +35,8 @@ pub(in crate::codec) fn append(compressor: &mut Compressor, block: &[u8], member
             Content::Noise => store(bytes, members),
         }
         members.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-        members.extend_from_slice(&u32::try_from(bytes.len()).map_err(|_| failure("of more than 4 GiB"))?.to_le_bytes());
+        members
+            .extend_from_slice(&u32::try_from(bytes.len()).map_err(|_| failure("of more than 4 GiB"))?.to_le_bytes());
         let member_bytes = u32::try_from(members.len() - begin).map_err(|_| failure("of more than 4 GiB"))?;
         let header_place = members.get_mut(begin..begin + HEADER_BYTES).ok_or_else(|| failure("without room"))?;
         header_place.copy_from_slice(&header(member_bytes));
