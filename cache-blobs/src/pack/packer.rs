@@ -22,7 +22,8 @@ use crate::pack::writer::{PackWriter, Sealed};
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Packs what `produce` writes on a thread of `pool`, and commits it to `ingest`, which must be fresh. The blob gets the labels
-/// [`UNCOMPRESSED`], unless its DiffID is its own digest, and [`RECIPE`].
+/// [`UNCOMPRESSED`](cache_core::annotation::UNCOMPRESSED), unless its DiffID is its own digest, and
+/// [`RECIPE`](cache_core::annotation::RECIPE).
 ///
 /// # Errors
 /// What `produce` gives; `Invalid` for a level out of range or an ingest that holds bytes; `LimitExceeded` for a budget
