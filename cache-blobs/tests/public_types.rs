@@ -54,6 +54,17 @@ fn directories_are_debug_send_and_sync() {
 }
 
 #[test]
+fn packings_are_debug_send_and_sync() {
+    holds::<cache_blobs::pack::Budget>();
+    holds::<cache_blobs::pack::PackOptions>();
+    holds::<cache_blobs::pack::PackTarget<'_>>();
+    holds::<cache_blobs::pack::PackWriter>();
+    holds::<cache_blobs::pack::Packed<()>>();
+    holds::<cache_blobs::pack::PackedVariants<()>>();
+    holds::<cache_blobs::pack::FailedVariant>();
+}
+
+#[test]
 fn conversions_and_remotes_are_debug_send_and_sync() {
     holds::<cache_blobs::convert::Converter>();
     holds::<cache_blobs::convert::ConverterBackends>();

@@ -162,3 +162,28 @@ fn a_cache_export_that_forces_a_compression_converts_every_layer() {
     let ids = |directory: &Path| layers(&latest(directory)).into_iter().map(|(_, diff_id)| diff_id).collect::<Vec<_>>();
     assert_eq!(ids(&copy), ids(&image));
 }
+
+#[test]
+fn an_image_and_caches_that_force_other_compressions_each_get_theirs_of_the_same_tars() {
+    let work = tempdir().unwrap();
+    let (store, image) = (work.path().join("store"), work.path().join("image"));
+    let wanted = [("zstd", "tar+zstd"), ("estargz", "tar+gzip"), ("uncompressed", "tar")];
+    let place = |name: &str| work.path().join(name);
+    let build = wanted.iter().fold(Build::new(&store, &STEPS).with_layout(&image), |build, (name, _)| {
+        build.with_cache_export(&place(name), &format!(",mode=max,compression={name},force-compression=true"))
+    });
+    build.run();
+    let own: Vec<_> = layers(&latest(&image)).into_iter().map(|(_, diff_id)| diff_id).collect();
+    for (name, ending) in wanted {
+        let spec = format!("type=local,src={}", place(name).display());
+        let inspected = run_json(["cache", "inspect", &spec, "--json"]);
+        let blobs = inspected["blobs"].as_array().unwrap();
+        let is_named = |blob: &Value| blob["mediaType"] == format!("application/vnd.oci.image.layer.v1.{ending}");
+        assert!(blobs.len() == own.len() && blobs.iter().all(is_named), "{inspected}");
+        // An eStargz DiffID covers the table of contents, too.
+        let has_tars = blobs.iter().all(|blob| own.iter().any(|id| blob["diffID"] == *id));
+        assert_eq!(has_tars, name != "estargz", "{inspected}");
+    }
+    assert_undamaged(&store);
+    assert_prunes_to_nothing(&store);
+}

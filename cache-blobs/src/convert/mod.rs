@@ -7,6 +7,7 @@ mod limits;
 mod prioritize;
 mod recode;
 mod rederive;
+mod repack;
 mod source_tar;
 mod stored_codec;
 mod unkept;
