@@ -139,7 +139,7 @@ impl Sequence for TocSequence {
     fn finish(self: Box<Self>, total: TarTotal) -> Result<Ending> {
         self.scanner.finish().map_err(tar_failure)?;
         let toc = self.table.finish()?.finish()?;
-        let mut trailer = self.deflaters.lend(|deflater| member::compress(deflater, &toc.tar))?;
+        let mut trailer = self.deflaters.lend(|deflater| member::one(deflater, &toc.tar))?;
         trailer.extend(Footer::new(total.blob_bytes).to_bytes());
         let mut hasher = total.hasher;
         hasher.update(&toc.tar);
