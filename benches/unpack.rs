@@ -33,7 +33,7 @@ fn unpacking(criterion: &mut Criterion) {
                     let source = Box::new(std::io::Cursor::new(blob.clone()));
                     let start = Instant::now();
                     let mut tar =
-                        DecodingAhead::start(&pool, &codecs, source, Algorithm::Sha256).expect("a thread starts");
+                        DecodingAhead::start(&pool, &codecs, source, Some(Algorithm::Sha256)).expect("a thread starts");
                     unpack(&mut tar, &root_handle, &options).expect("the layer unpacks");
                     tar.finish().expect("the layer decodes");
                     spent += start.elapsed();

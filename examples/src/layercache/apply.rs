@@ -6,7 +6,7 @@ use std::io;
 use cache_blobs::DecodingAhead;
 use cache_blobs::apply::{ApplyOptions, OverlayXattrs, Whiteouts, unpack};
 use cache_blobs::codec::Codecs;
-use cache_core::{Algorithm, Digest, ThreadPool};
+use cache_core::{Digest, ThreadPool};
 use serde::Serialize;
 
 use crate::args::{Apply, WhiteoutChoice};
@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &Apply) -> Result<(), Failure> {
 }
 
 fn unpack_over(arguments: &Apply, blob: File, into: &File) -> Result<Report, Failure> {
-    let mut tar = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(blob), Algorithm::default())?;
+    // Nobody says what the blob's digest should be.
+    let mut tar = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(blob), None)?;
     let whiteouts = match arguments.whiteouts {
         WhiteoutChoice::Remove => Whiteouts::Remove,
         WhiteoutChoice::Overlay => Whiteouts::Overlay(OverlayXattrs::Trusted),

@@ -3,11 +3,13 @@
 mod decoder;
 mod encoder;
 pub(super) mod member;
+mod pieces;
 mod sample;
 
 pub(super) use decoder::GzipDecoder;
 #[cfg(feature = "estargz")]
 pub(super) use encoder::compression_level;
+pub(super) use pieces::GzipPieces;
 pub(super) use sample::version;
 
 use std::io::Read;
@@ -19,6 +21,7 @@ use libdeflater::Compressor;
 use crate::codec::contexts::ContextsByLevel;
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
@@ -82,6 +85,10 @@ impl Codec for Gzip {
 
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(GzipDecoder::new(source)))
+    }
+
+    fn pieces(&self) -> Option<Arc<dyn Pieces>> {
+        Some(Arc::new(GzipPieces))
     }
 
     fn detects(&self, sample: &Sample<'_>) -> bool {
