@@ -81,7 +81,7 @@ fn the_bytes_of_the_default_level_are_these() {
     let recipe = Gzip::new().recipe(None).unwrap();
     assert_eq!(
         recipe.to_label(),
-        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":2097152,"parameters":"member-size"}"#
+        r#"{"codec":"gzip","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":2097152,"parameters":"member-size,noise-stored"}"#
     );
 }
 
@@ -171,4 +171,62 @@ proptest! {
             prop_assert_eq!(error.kind(), ErrorKind::Corrupt);
         }
     }
+}
+
+/// Bytes without any order, from a generator that never changes.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56
+    };
+    (0..length).map(|_| next() as u8).collect()
+}
+
+/// What each member of `blob` holds, and whether it begins with a stored block.
+fn members(blob: &[u8]) -> Vec<(u32, bool)> {
+    let mut rest = blob;
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        let length = u32::from_le_bytes(rest[16..20].try_into().unwrap()) as usize;
+        let (member, next) = rest.split_at(length);
+        members.push((u32::from_le_bytes(member[length - 4..].try_into().unwrap()), member[20] & 0b110 == 0));
+        rest = next;
+    }
+    members
+}
+
+#[test]
+fn noise_is_stored_in_members_of_its_own() {
+    const PART: usize = 64 << 10;
+    let text = b"what is written again and again, and ".repeat(10_000);
+    let mut tar = text[..3 * PART].to_vec();
+    tar.extend(noise(5 * PART));
+    tar.extend(&text[..2 * PART + 100]);
+    let blob = blob(&tar, None);
+    let expected = [(3 * PART, false), (5 * PART, true), (2 * PART + 100, false)];
+    assert_eq!(members(&blob), expected.map(|(bytes, stored)| (bytes as u32, stored)));
+    assert!(decode(&Codecs::default(), blob).unwrap() == tar);
+}
+
+#[test]
+fn noise_that_repeats_itself_and_noise_of_few_values_are_compressed() {
+    let repeated = noise(8 << 10).repeat(16);
+    let of_few_values: Vec<u8> = noise(128 << 10).iter().map(|byte| byte & 0x7f).collect();
+    for (tar, most_bytes) in [(repeated, 16 << 10), (of_few_values, 116 << 10)] {
+        let blob = blob(&tar, None);
+        assert!(blob.len() <= most_bytes, "{} bytes", blob.len());
+        assert!(decode(&Codecs::default(), blob).unwrap() == tar);
+    }
+}
+
+#[test]
+fn storing_noise_costs_no_more_than_deflating_it() {
+    let tar = noise(2 << 20);
+    let blob = blob(&tar, None);
+    assert_eq!(members(&blob), [(2 << 20, true)]);
+    let stored_blocks = tar.len().div_ceil(65_535);
+    assert_eq!(blob.len(), 20 + tar.len() + 5 * stored_blocks + 8);
 }

@@ -213,7 +213,7 @@ fn the_bytes_of_the_default_level_are_these() {
     let label = Estargz::new().recipe(None).unwrap().to_label();
     assert_eq!(
         label,
-        r#"{"codec":"estargz","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":2097152,"parameters":"member-size,chunk=4194304"}"#
+        r#"{"codec":"estargz","library":"libdeflate","version":"sample-79fedc2c","level":5,"block":2097152,"parameters":"member-size,noise-stored,chunk=4194304"}"#
     );
 }
 

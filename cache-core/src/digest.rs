@@ -174,6 +174,15 @@ impl DigestHasher {
         })
     }
 
+    /// The algorithm of the digest to come.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha384(_) => Algorithm::Sha384,
+            State::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
     /// Adds the next piece of the content.
     pub fn update(&mut self, piece: &[u8]) {
         match &mut self.0 {

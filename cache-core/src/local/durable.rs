@@ -147,6 +147,12 @@ impl DurableFile {
         &self.path
     }
 
+    /// The same file for another thread.
+    pub(super) fn share(&self) -> Result<Self> {
+        let file = self.file.try_clone().map_err(|error| Error::io("share file", self.path.display(), error))?;
+        Ok(Self { file, path: self.path.clone(), disk: self.disk.clone() })
+    }
+
     pub(super) fn length(&self) -> Result<u64> {
         let metadata = self.file.metadata().map_err(|error| Error::io("stat", self.path.display(), error))?;
         Ok(metadata.len())

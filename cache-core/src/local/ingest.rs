@@ -63,6 +63,13 @@ impl Ingest {
 
     /// The same for bytes that were taken at another time.
     pub(super) fn write_at(&mut self, bytes: &[u8], at: Timestamp) -> Result<()> {
+        self.write_unhashed(bytes, at)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// The same while somebody else hashes the bytes; see [`lend_hasher`](Self::lend_hasher).
+    pub(super) fn write_unhashed(&mut self, bytes: &[u8], at: Timestamp) -> Result<()> {
         self.usable("write to ingest")?;
         self.ended = true;
         let offset = self.status.offset + bytes.len() as u64;
@@ -70,7 +77,6 @@ impl Ingest {
             return Err(Error::new(ErrorKind::LimitExceeded, "write to ingest (expected size)", self.target()));
         }
         self.file.append(self.status.offset, bytes)?;
-        self.hasher.update(bytes);
         self.status.offset = offset;
         self.status.updated_at = at;
         self.store.note_progress(&self.status);
@@ -105,6 +111,22 @@ impl Ingest {
         self.discard()
     }
 
+    /// The hasher, for who hashes what is written until it is given back.
+    pub(super) fn lend_hasher(&mut self) -> DigestHasher {
+        let other = DigestHasher::new(self.hasher.algorithm());
+        std::mem::replace(&mut self.hasher, other)
+    }
+
+    /// Takes the hasher back.
+    pub(super) fn return_hasher(&mut self, hasher: DigestHasher) {
+        self.hasher = hasher;
+    }
+
+    /// What another thread may do while bytes follow: making durable those that are written.
+    pub(super) fn flush(&self) -> Result<Flush> {
+        Ok(Flush { store: Arc::clone(&self.store), key: self.status.key.clone(), file: self.file.share()? })
+    }
+
     /// The digest of the bytes so far.
     pub(super) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
@@ -127,14 +149,9 @@ impl Ingest {
         Ok(hasher)
     }
 
-    /// Makes the bytes durable. After a failure nobody knows which of them are, and the kernel will not tell again: the ingest
-    /// is dropped, lest a later attempt takes the page cache for the disk.
+    /// Makes the bytes durable.
     pub(super) fn sync(&self) -> Result<()> {
-        self.file.sync().inspect_err(|_| {
-            if let Err(error) = self.discard() {
-                tracing::warn!(%error, "an ingest whose bytes may be lost could not be dropped");
-            }
-        })
+        sync(&self.store, &self.status.key, &self.file)
     }
 
     pub(super) fn usable(&self, operation: &'static str) -> Result<()> {
@@ -154,10 +171,39 @@ impl Ingest {
     }
 
     fn discard(&self) -> Result<()> {
-        let mut gate = self.store.gate()?;
-        gate.free(Durability::Ordered, |transaction, _| begin::forget(transaction, &self.status.key))?;
-        self.store.disk.remove(gate.names(), self.file.path()).map(drop)
+        discard(&self.store, &self.status.key, &self.file)
     }
+}
+
+/// Makes the bytes durable that an ingest has by now.
+#[derive(Debug)]
+pub(super) struct Flush {
+    store: Arc<Store>,
+    key: String,
+    file: DurableFile,
+}
+
+impl Flush {
+    /// Does it. After a failure the ingest is gone, and its writer must not go on.
+    pub(super) fn run(self) -> Result<()> {
+        sync(&self.store, &self.key, &self.file)
+    }
+}
+
+/// Makes the bytes of the ingest `key` durable. After a failure nobody knows which of them are, and the kernel will not tell again: the ingest
+/// is dropped, lest a later attempt takes the page cache for the disk.
+fn sync(store: &Store, key: &str, file: &DurableFile) -> Result<()> {
+    file.sync().inspect_err(|_| {
+        if let Err(error) = discard(store, key, file) {
+            tracing::warn!(%error, "an ingest whose bytes may be lost could not be dropped");
+        }
+    })
+}
+
+fn discard(store: &Store, key: &str, file: &DurableFile) -> Result<()> {
+    let mut gate = store.gate()?;
+    gate.free(Durability::Ordered, |transaction, _| begin::forget(transaction, key))?;
+    store.disk.remove(gate.names(), file.path()).map(drop)
 }
 
 impl Store {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::channel::oneshot;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestHasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels::Labels;
 use crate::local::calls::Waiting;
@@ -18,6 +18,12 @@ use crate::ports::{Committed, Ingest, IngestStatus};
 /// twice as much, and whatever larger pieces it was given. Handing over costs about 20 µs, hashing 256 KiB about 150 µs.
 const GATHERED_BYTES: usize = 256 * 1024;
 
+/// From so many bytes on, one thread hashes what another one writes.
+const HASHED_APART_BYTES: usize = 512 * 1024;
+
+/// Whenever so many bytes are written, a thread has the disk take them, so that a commit has few left to wait for.
+const FLUSHED_BYTES: u64 = 16 << 20;
+
 /// The writer of an ingest. It writes behind: a failure to write may be told by the next call only, and ends the writer then.
 #[derive(Debug)]
 pub(super) struct LocalIngest {
@@ -27,7 +33,16 @@ pub(super) struct LocalIngest {
     /// What was taken, also if it is not yet written.
     status: IngestStatus,
     is_ended: bool,
+    flushing: Flushing,
     engine: Arc<Engine>,
+}
+
+/// What is being made durable while more is written.
+#[derive(Debug, Default)]
+struct Flushing {
+    /// Bytes that the last flush had before it, or more.
+    flushed: u64,
+    running: Option<(oneshot::Receiver<Result<()>>, Waiting)>,
 }
 
 /// Who has the ingest.
@@ -36,7 +51,7 @@ enum Hand {
     /// This writer.
     Here(Box<ingest::Ingest>),
     /// A job that writes. If the writer is dropped, the next call on the key waits for the job.
-    Away { written: oneshot::Receiver<Written>, _waiting: Waiting },
+    Away { written: oneshot::Receiver<Written>, hashed: Option<oneshot::Receiver<DigestHasher>>, _waiting: Waiting },
     /// A job that panicked had it.
     Nowhere,
 }
@@ -49,37 +64,95 @@ struct Written {
 impl LocalIngest {
     pub(super) fn new(ingest: Box<ingest::Ingest>, engine: Arc<Engine>) -> Self {
         let status = ingest.status().clone();
-        Self { hand: Hand::Here(ingest), gathered: BytesMut::new(), status, is_ended: false, engine }
+        let flushing = Flushing { flushed: status.offset, running: None };
+        Self { hand: Hand::Here(ingest), gathered: BytesMut::new(), status, is_ended: false, flushing, engine }
     }
 
-    /// Takes the ingest back from the job that writes, and gives the job's outcome.
+    /// Takes the ingest back from the jobs that write and hash, and gives their outcome.
     async fn settle(&mut self) -> Result<()> {
-        let Hand::Away { written, .. } = &mut self.hand else { return Ok(()) };
-        match written.await {
-            Ok(Written { ingest, outcome }) => {
-                self.hand = Hand::Here(ingest);
-                outcome
+        let Hand::Away { written, hashed, .. } = &mut self.hand else { return Ok(()) };
+        let (written, hashed) = futures::join!(written, async {
+            match hashed {
+                Some(hashed) => hashed.await.map(Some),
+                None => Ok(None),
             }
-            Err(oneshot::Canceled) => {
-                self.hand = Hand::Nowhere;
-                Err(self.error(ErrorKind::Cancelled, "write to ingest", "its job panicked"))
-            }
+        });
+        let (Ok(Written { mut ingest, outcome }), Ok(hasher)) = (written, hashed) else {
+            self.hand = Hand::Nowhere;
+            return Err(self.error(ErrorKind::Cancelled, "write to ingest", "its job panicked"));
+        };
+        if let Some(hasher) = hasher {
+            ingest.return_hasher(hasher);
         }
+        self.hand = Hand::Here(ingest);
+        outcome
     }
 
     /// Has a job write what was gathered, and `more` after it.
     fn write_behind(&mut self, more: Bytes) -> Result<()> {
         let mut ingest = self.here("write to ingest")?;
-        let (gathered, at) = (self.gathered.split().freeze(), self.status.updated_at);
+        let at = self.status.updated_at;
+        let bytes = [self.gathered.split().freeze(), more];
+        let hashed = if bytes.iter().map(Bytes::len).sum::<usize>() < HASHED_APART_BYTES {
+            None
+        } else {
+            Some(self.hash_apart(&mut ingest, bytes.clone())?)
+        };
+        let is_hashed_here = hashed.is_none();
         let (written, waiting) = self.engine.spawn_on_ingest(&self.status.key, move |_, _| {
-            let outcome = [gathered, more]
-                .iter()
-                .filter(|bytes| !bytes.is_empty())
-                .try_for_each(|bytes| ingest.write_at(bytes, at));
+            let outcome = bytes.iter().filter(|bytes| !bytes.is_empty()).try_for_each(|bytes| {
+                if is_hashed_here { ingest.write_at(bytes, at) } else { ingest.write_unhashed(bytes, at) }
+            });
             Written { ingest, outcome }
         })?;
-        self.hand = Hand::Away { written, _waiting: waiting };
+        self.hand = Hand::Away { written, hashed, _waiting: waiting };
         Ok(())
+    }
+
+    /// Has another job hash `bytes`.
+    fn hash_apart(&self, ingest: &mut ingest::Ingest, bytes: [Bytes; 2]) -> Result<oneshot::Receiver<DigestHasher>> {
+        let mut hasher = ingest.lend_hasher();
+        let (sender, hashed) = oneshot::channel();
+        self.engine.pool().spawn(Box::new(move || {
+            for bytes in &bytes {
+                hasher.update(bytes);
+            }
+            drop(bytes);
+            drop(sender.send(hasher));
+        }))?;
+        Ok(hashed)
+    }
+
+    /// Has a job make durable what is written, if that is much.
+    fn flush_behind(&mut self) -> Result<()> {
+        if let Some((running, _)) = &mut self.flushing.running {
+            match running.try_recv() {
+                Ok(None) => return Ok(()),
+                Ok(Some(outcome)) => {
+                    self.flushing.running = None;
+                    outcome?;
+                }
+                // The pool dropped the job, which has touched nothing.
+                Err(oneshot::Canceled) => self.flushing.running = None,
+            }
+        }
+        let Hand::Here(ingest) = &self.hand else { return Ok(()) };
+        let written = ingest.status().offset;
+        if written < self.flushing.flushed.saturating_add(FLUSHED_BYTES) {
+            return Ok(());
+        }
+        let flush = ingest.flush()?;
+        let running = self.engine.spawn_on_ingest(&self.status.key, move |_, _| flush.run())?;
+        self.flushing = Flushing { flushed: written, running: Some(running) };
+        Ok(())
+    }
+
+    /// Waits for the job that makes bytes durable.
+    async fn flushed(&mut self) -> Result<()> {
+        match self.flushing.running.take() {
+            Some((running, _waiting)) => running.await.unwrap_or(Ok(())),
+            None => Ok(()),
+        }
     }
 
     fn here(&mut self, operation: &'static str) -> Result<Box<ingest::Ingest>> {
@@ -109,6 +182,7 @@ impl LocalIngest {
     ) -> Result<T> {
         self.usable(operation)?;
         self.settle().await?;
+        self.flushed().await?;
         let mut ingest = self.here(operation)?;
         let (gathered, at) = (self.gathered.split().freeze(), self.status.updated_at);
         let ended = self.engine.run_on_ingest(&self.status.key, move |_, _| {
@@ -145,6 +219,7 @@ impl Ingest for LocalIngest {
             self.gathered.extend_from_slice(&bytes);
         } else {
             self.settle().await?;
+            self.flush_behind()?;
             self.write_behind(bytes)?;
         }
         self.status.offset = offset;
@@ -164,6 +239,9 @@ impl Ingest for LocalIngest {
     async fn abort(mut self: Box<Self>) -> Result<()> {
         // The bytes go, so it does not matter whether they could be written.
         if let Err(error) = self.settle().await {
+            tracing::debug!(%error, "an ingest is dropped after a failure");
+        }
+        if let Err(error) = self.flushed().await {
             tracing::debug!(%error, "an ingest is dropped after a failure");
         }
         let ingest = self.here("abort ingest")?;

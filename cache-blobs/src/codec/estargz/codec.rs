@@ -55,7 +55,7 @@ impl Codec for Estargz {
             .with_library("libdeflate", version(level)?)
             .with_level(level)
             .with_block(BLOCK_BYTES as u64)
-            .with_parameters(format!("member-size,chunk={}", super::CHUNK_BYTES)))
+            .with_parameters(format!("member-size,noise-stored,chunk={}", super::CHUNK_BYTES)))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {

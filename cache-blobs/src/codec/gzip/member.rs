@@ -1,31 +1,57 @@
-//! The frame of a gzip member (RFC 1952).
+//! Gzip members (RFC 1952).
 
 use cache_core::{Error, ErrorKind, Result};
 use libdeflater::Compressor;
+
+use super::noise::{self, Content};
 
 /// Bytes of [`header`].
 pub(super) const HEADER_BYTES: usize = 20;
 /// CRC-32 and length, four bytes each.
 pub(super) const TRAILER_BYTES: usize = 8;
 
-/// The most bytes that a member of `block_bytes` bytes takes.
+/// The most bytes that the members of `block_bytes` bytes take.
 pub(in crate::codec) fn bound(compressor: &mut Compressor, block_bytes: usize) -> usize {
-    HEADER_BYTES + compressor.deflate_compress_bound(block_bytes) + TRAILER_BYTES
+    let members = block_bytes.div_ceil(noise::PART_BYTES).max(1);
+    let of_each = HEADER_BYTES + compressor.deflate_compress_bound(1) + TRAILER_BYTES;
+    compressor.deflate_compress_bound(block_bytes) + members * of_each
 }
 
-/// `block` as one member.
+/// `block` as members.
 pub(in crate::codec) fn compress(compressor: &mut Compressor, block: &[u8]) -> Result<Vec<u8>> {
-    let mut member = Vec::new();
-    append(compressor, block, &mut member)?;
-    member.shrink_to_fit();
-    Ok(member)
+    let mut members = Vec::new();
+    append(compressor, block, &mut members)?;
+    members.shrink_to_fit();
+    Ok(members)
 }
 
-/// Appends `block` as one member to `members`, which grows by [`bound`] while that is done.
+/// Appends `block` to `members`, which grows by at most [`bound`] while that is done: one member, or several where the block has
+/// parts that are best stored.
 pub(in crate::codec) fn append(compressor: &mut Compressor, block: &[u8], members: &mut Vec<u8>) -> Result<()> {
-    let failure = |what: &str| Error::new(ErrorKind::LimitExceeded, "compress gzip member", what);
+    for (content, bytes) in noise::runs(block) {
+        let begin = members.len();
+        match content {
+            Content::Dense => deflate(compressor, bytes, members)?,
+            Content::Noise => store(bytes, members),
+        }
+        members.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+        members
+            .extend_from_slice(&u32::try_from(bytes.len()).map_err(|_| failure("of more than 4 GiB"))?.to_le_bytes());
+        let member_bytes = u32::try_from(members.len() - begin).map_err(|_| failure("of more than 4 GiB"))?;
+        let header_place = members.get_mut(begin..begin + HEADER_BYTES).ok_or_else(|| failure("without room"))?;
+        header_place.copy_from_slice(&header(member_bytes));
+    }
+    Ok(())
+}
+
+fn failure(what: &str) -> Error {
+    Error::new(ErrorKind::LimitExceeded, "compress gzip member", what)
+}
+
+/// Appends room for a header and what `compressor` makes of `bytes`.
+fn deflate(compressor: &mut Compressor, bytes: &[u8], members: &mut Vec<u8>) -> Result<()> {
     let begin = members.len();
-    let room = bound(compressor, block.len());
+    let room = HEADER_BYTES + compressor.deflate_compress_bound(bytes.len()) + TRAILER_BYTES;
     match begin {
         // Fresh pages need not be zeroed.
         0 if members.capacity() < room => *members = vec![0; room],
@@ -33,16 +59,25 @@ pub(in crate::codec) fn append(compressor: &mut Compressor, block: &[u8], member
     }
     let deflated = members.get_mut(begin + HEADER_BYTES..).ok_or_else(|| failure("without room"))?;
     let deflated_bytes = compressor
-        .deflate_compress(block, deflated)
+        .deflate_compress(bytes, deflated)
         .map_err(|source| failure("past the bound of deflate").with_source(source))?;
     members.truncate(begin + HEADER_BYTES + deflated_bytes);
-    members.extend_from_slice(&crc32fast::hash(block).to_le_bytes());
-    let block_bytes = u32::try_from(block.len()).map_err(|_| failure("of more than 4 GiB"))?;
-    members.extend_from_slice(&block_bytes.to_le_bytes());
-    let member_bytes = u32::try_from(members.len() - begin).map_err(|_| failure("of more than 4 GiB"))?;
-    let header_place = members.get_mut(begin..begin + HEADER_BYTES).ok_or_else(|| failure("without room"))?;
-    header_place.copy_from_slice(&header(member_bytes));
     Ok(())
+}
+
+/// Appends room for a header and `bytes` in stored blocks (RFC 1951, 3.2.4).
+fn store(bytes: &[u8], members: &mut Vec<u8>) {
+    members.resize(members.len() + HEADER_BYTES, 0);
+    let mut pieces = bytes.chunks(usize::from(u16::MAX)).peekable();
+    while let Some(piece) = pieces.next() {
+        let is_last = pieces.peek().is_none();
+        // Pieces are no longer than the type's largest value.
+        let length = piece.len() as u16;
+        members.push(u8::from(is_last));
+        members.extend_from_slice(&length.to_le_bytes());
+        members.extend_from_slice(&(!length).to_le_bytes());
+        members.extend_from_slice(piece);
+    }
 }
 
 /// The header of a member of `member_bytes` bytes: no time, no name, unknown operating system (as Go writes it), and one

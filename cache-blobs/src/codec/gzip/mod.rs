@@ -3,6 +3,7 @@
 mod decoder;
 mod encoder;
 pub(super) mod member;
+mod noise;
 mod pieces;
 mod sample;
 
@@ -75,7 +76,7 @@ impl Codec for Gzip {
             .with_library("libdeflate", version(level)?)
             .with_level(level)
             .with_block(BLOCK_BYTES as u64)
-            .with_parameters("member-size"))
+            .with_parameters("member-size,noise-stored"))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
