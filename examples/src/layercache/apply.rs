@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io;
 
 use cache_blobs::DecodingAhead;
-use cache_blobs::apply::{ApplyOptions, OverlayXattrs, Whiteouts, unpack};
+use cache_blobs::apply::{ApplyOptions, Durability, OverlayXattrs, Whiteouts, unpack};
 use cache_blobs::codec::Codecs;
 use cache_core::{Digest, ThreadPool};
 use serde::Serialize;
 
-use crate::args::{Apply, WhiteoutChoice};
+use crate::args::{Apply, DurabilityChoice, WhiteoutChoice};
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -43,7 +43,12 @@ fn unpack_over(arguments: &Apply, blob: File, into: &File) -> Result<Report, Fai
         WhiteoutChoice::Remove => Whiteouts::Remove,
         WhiteoutChoice::Overlay => Whiteouts::Overlay(OverlayXattrs::Trusted),
     };
-    let options = ApplyOptions::default().with_whiteouts(whiteouts).with_compressed(tar.compressed());
+    let durability = match arguments.durability {
+        DurabilityChoice::Relaxed => Durability::Relaxed,
+        DurabilityChoice::Synced => Durability::Synced,
+    };
+    let options =
+        ApplyOptions::default().with_whiteouts(whiteouts).with_durability(durability).with_compressed(tar.compressed());
     let applied = unpack(&mut tar, into, &options)
         .map_err(|error| Failure::while_doing(format!("unpack {}", arguments.blob.display()), error))?;
     Ok(Report { diff_id: tar.finish()?.diff_id, entries: applied.entries, bytes: applied.stream_bytes })
