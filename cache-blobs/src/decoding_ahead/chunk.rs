@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Pieces on their way at a time: one is being filled, one read and one hashed, and each side finds a next one when it is done.
-const CHUNKS: usize = 6;
+pub(super) const CHUNKS: usize = 6;
 
 /// A piece of a tar. Its memory is used again when it was read and hashed.
 #[derive(Debug)]
@@ -39,9 +39,10 @@ pub(super) struct Spares {
 }
 
 impl Spares {
-    pub(super) fn new() -> Self {
+    /// Memory for `count` pieces.
+    pub(super) fn new(count: usize) -> Self {
         let (sender, receiver) = channel();
-        Self { sender, receiver, unused: CHUNKS }
+        Self { sender, receiver, unused: count }
     }
 
     /// Memory for a piece of the usual size, full of whatever was in it before; waits until one was read.

@@ -17,6 +17,9 @@ use crate::content::read_some;
 /// Bytes up to which pieces go together: small ones are not worth a switch of threads.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// Batches on their way at a time: two are being decoded, one read and one hashed. Of our gzip each takes up to 4 MiB.
+const BATCHES: usize = 4;
+
 /// Bytes that are read beyond what is asked for, so that small pieces do not cost a read each.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -60,7 +63,7 @@ impl Cutter {
         tasks: Sender<Task>,
         outlet: Outlet,
     ) -> Self {
-        let (spares, pending) = (Spares::new(), VecDeque::new());
+        let (spares, pending) = (Spares::new(BATCHES), VecDeque::new());
         Self { codec, pieces, ahead: head, source, failure: None, watch, tasks, outlet, spares, pending, position: 0 }
     }
 

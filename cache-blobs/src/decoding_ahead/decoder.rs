@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{Algorithm, DigestHasher};
 
-use super::chunk::Spares;
+use super::chunk::{CHUNKS, Spares};
 use super::outlet::{Message, Outlet};
 use crate::content::read_some;
 
@@ -59,7 +59,7 @@ impl Read for Watched {
 /// Decodes until the end, the first failure, or until nobody reads any more.
 /// `position` counts the blob's bytes that were taken for it.
 pub(super) fn decode(mut decoding: Box<dyn Read + Send>, position: &AtomicU64, watch: &Watch, outlet: Outlet) {
-    let mut spares = Spares::new();
+    let mut spares = Spares::new(CHUNKS);
     loop {
         let mut bytes = spares.take();
         let (filled, outcome) = fill(&mut *decoding, &mut bytes);

@@ -33,10 +33,10 @@ use self::diff_id::start_hasher;
 use self::outlet::{Message, Outlet};
 use crate::codec::{Codec, Codecs, Cut, error_of_io, io_error};
 
-/// A blob that is being decoded ahead of its reader: reading it gives the tar. At most four pieces are on
-/// their way at a time: of the codec's own (see [`Codec::pieces`]), or of 256 KiB.
+/// A blob that is being decoded ahead of its reader: reading it gives the tar. At most four pieces of the codec's own (see
+/// [`Codec::pieces`]), or six of 256 KiB, are on their way at a time.
 ///
-/// When it is dropped early, its thread ends after what it is doing.
+/// When it is dropped early, its threads end after what they are doing.
 pub struct DecodingAhead {
     codec: Arc<dyn Codec>,
     /// Never locked: the mutex makes the type `Sync`.
