@@ -50,7 +50,7 @@ fn subject(fault: Fault) -> BundleSubject {
 #[test]
 fn the_check_of_the_applier_can_fail() {
     let check: Vec<_> = CHECKS.iter().copied().filter(|check| check.name == UNPACKED).collect();
-    prove(&check, &[(UNPACKED, Fault::UnpacksNothing)], subject).unwrap();
+    assert_eq!(prove(&check, &[(UNPACKED, Fault::UnpacksNothing)], subject).unwrap(), [""; 0]);
 }
 
 fn sound() -> BundleSubject {

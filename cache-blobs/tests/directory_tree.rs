@@ -32,6 +32,36 @@ fn it_is_walked_without_following_links() {
 }
 
 #[test]
+fn what_a_link_takes_the_place_of_meanwhile_does_not_lead_out() {
+    let (root, outside) = (tempdir().unwrap(), tempdir().unwrap());
+    fs::create_dir(outside.path().join("d")).unwrap();
+    for file in ["f", "d/secret"] {
+        fs::write(outside.path().join(file), "secret").unwrap();
+    }
+    let exchange = |name: &str| {
+        fs::rename(root.path().join(name), outside.path().join(format!("old-{name}"))).unwrap();
+        symlink(outside.path().join(name), root.path().join(name)).unwrap();
+    };
+    fs::create_dir_all(root.path().join("d/e")).unwrap();
+    fs::write(root.path().join("f"), "x").unwrap();
+    let tree = DirectoryTree::open(root.path()).unwrap();
+    let [directory, file] = [b"d", b"f"].map(|name| lookup(&tree, name).unwrap().unwrap());
+    let mut walk = double_walk(None, &tree).unwrap();
+    assert_eq!(lines([walk.next().unwrap()].into_iter()), ["A d"]);
+    exchange("d");
+    exchange("f");
+
+    assert!(matches!(directory.open(), Err(Error::Io { .. })));
+    assert!(matches!(file.content(), Err(Error::Io { .. })));
+    // What is still read is what was there, or nothing.
+    let rest = walk.map_while(Result::ok).collect::<Vec<_>>().into_iter().map(Ok);
+    assert!(!lines(rest).iter().any(|line| line.contains("secret")));
+    let packed = write_layer(double_walk(None, &tree).unwrap(), Vec::new(), LayerOptions::default()).unwrap().0;
+    let links = ["d", "f"].map(|name| format!("{name} -> {}", outside.path().join(name).display()));
+    assert_eq!(names(&packed), links);
+}
+
+#[test]
 fn metadata_and_attributes_are_read() {
     let root = tempdir().unwrap();
     let path = root.path().join("f");

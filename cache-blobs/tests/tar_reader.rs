@@ -245,6 +245,20 @@ fn duplicate_keys_are_refused() {
 }
 
 #[test]
+fn overlong_keys_are_refused() {
+    // The longest attribute of Linux, as libarchive spells it where every byte needs three.
+    let longest = format!("LIBARCHIVE.xattr.{}", "%FF".repeat(255));
+    assert_eq!(one(&[pax(&[(&longest, b"v")]), file("a", b"")].concat()).0.path, b"a");
+    let key = "k".repeat(1025);
+    for entry in [pax(&[(&key, b"v")]), extended(b'g', &record(&key, b"v"))] {
+        let archive = [entry, file("a", b"")].concat();
+        assert_eq!(limit(&archive, ReadLimits::default()), Limit::KeyBytes);
+        let mut raised = Reader::with_limits(&archive[..], ReadLimits::default().with_key_bytes(1025));
+        assert!(raised.next_entry().unwrap().is_some());
+    }
+}
+
+#[test]
 fn a_nul_byte_in_a_name_is_refused() {
     for key in ["path", "linkpath", "uname", "gname"] {
         assert_eq!(problem(&[pax(&[(key, b"b\0c")]), file("a", b"")].concat()), Problem::NulInName);

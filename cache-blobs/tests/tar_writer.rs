@@ -94,6 +94,22 @@ fn only_values_that_do_not_fit_become_records() {
 }
 
 #[test]
+fn names_are_written_and_read_as_raw_bytes() {
+    let odd = b"odd\xff\x01\n=\\".to_vec();
+    for (header, record) in [
+        (Header::file(odd.clone(), 0), &b"17 path=odd\xff\x01\n=\\\n"[..]),
+        (Header::symlink("s", odd.clone()), b"21 linkpath=odd\xff\x01\n=\\\n"),
+        (Header::hard_link("h", odd), b"21 linkpath=odd\xff\x01\n=\\\n"),
+    ] {
+        let archive = blocks(&header);
+        assert_eq!(archive[156], b'x');
+        assert!(archive[512..].starts_with(record), "{:?}", archive[512..].escape_ascii().to_string());
+        let read = Reader::new(&archive[..]).next_entry().unwrap().unwrap().into_header();
+        assert_eq!((read.path, read.link), (header.path, header.link));
+    }
+}
+
+#[test]
 fn what_stands_in_a_record_is_zero_or_cut_in_the_main_header() {
     let header = Header::file("d/caf\u{e9}", 0).with_owner(1 << 30, 5).with_modified(Timestamp::from_seconds(-5));
     let archive = blocks(&header);

@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use cache_core::ErrorKind;
-use cache_core::cache::{CacheManager, PruneOptions, Pruned, RefOptions, UsageOptions};
+use cache_core::cache::{CacheManager, PruneOptions, Pruned, RefOptions, Retention, UsageOptions};
 use cache_support::World;
 use futures::future::{MaybeDone, maybe_done};
 use pollster::block_on;
@@ -183,4 +183,24 @@ fn a_ref_that_nobody_uses_is_not_in_use_while_another_process_looks() {
         },
         async |_, pruned| assert_eq!(pruned.refs.len(), 1),
     );
+}
+
+#[test]
+fn whoever_asks_for_a_mutable_ref_as_an_immutable_one_keeps_nobody_from_it() {
+    for polls in 0..MANY {
+        block_on(async {
+            let world = World::new();
+            let (manager, other) = (world.open().await, world.open().await);
+            let options = RefOptions::default().with_retention(Retention::Retain);
+            let id = manager.create(None, options).await.unwrap().id().to_owned();
+            manager.flush().await;
+            let mut asked = pin!(maybe_done(other.get(&id)));
+            advance(asked.as_mut(), polls);
+            let taken = manager.get_mutable(&id).await;
+            assert!(taken.is_ok(), "after {polls} polls: {taken:?}");
+            asked.as_mut().await;
+            let kind = asked.take_output().unwrap().unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Busy | ErrorKind::Invalid), "after {polls} polls: {kind}");
+        });
+    }
 }

@@ -64,8 +64,12 @@ fn subject(fault: Fault) -> BundleSubject {
 
 #[test]
 fn every_check_of_bundles_can_fail() {
-    // The applier's part is proven where there is one, in cache-blobs.
-    prove(CHECKS, FAULTS, subject).unwrap();
+    let passed_over = prove(CHECKS, FAULTS, subject).unwrap();
+    assert_eq!(
+        passed_over,
+        ["a_committed_layer_is_unpacked_into_a_snapshot"],
+        "proven in cache-blobs, where an applier is"
+    );
 }
 
 fn sound() -> BundleSubject {

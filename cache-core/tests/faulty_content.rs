@@ -7,6 +7,9 @@ use cache_core::conformance::content::{CHECKS, ContentSubject};
 use cache_core::conformance::{Fault, Faulty, SuiteClock, prove};
 use cache_core::memory::{ManualClock, Memory};
 
+/// The check that says nothing of a store without files.
+const OF_FILES: &str = "a_local_file_holds_the_blob";
+
 const FAULTS: &[(&str, Fault)] = &[
     ("an_empty_key_is_invalid", Fault::AcceptsEmptyKey),
     ("a_dead_lease_is_invalid", Fault::AcceptsDeadLease),
@@ -50,7 +53,7 @@ const FAULTS: &[(&str, Fault)] = &[
     ("past_the_end_gives_the_blob", Fault::ReaderSizeIsZero),
     ("every_range_gives_its_bytes", Fault::ReadsFromBeginning),
     ("only_the_digest_is_required", Fault::NeedsSizeToOpen),
-    ("a_local_file_holds_the_blob", Fault::NamesAnotherFile),
+    (OF_FILES, Fault::NamesAnotherFile),
     ("change_key_by_key", Fault::ChangeReplacesAllLabels),
     ("change_all_or_none", Fault::ChangesLabelsOneByOne),
     ("limits_hold_at_commit", Fault::DropsLongLabels),
@@ -69,5 +72,23 @@ fn subject(fault: Fault) -> ContentSubject {
 
 #[test]
 fn every_check_of_content_stores_can_fail() {
-    prove(CHECKS, FAULTS, subject).unwrap();
+    assert_eq!(prove(CHECKS, FAULTS, subject).unwrap(), [OF_FILES], "proven below");
+}
+
+#[cfg(all(target_os = "linux", feature = "local"))]
+#[test]
+fn the_check_of_local_files_can_fail() {
+    use cache_core::conformance::block_on;
+    use cache_core::local::{Local, StoreOptions};
+
+    let local = |fault| {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let pool = Arc::new(cache_core::ThreadPool::new());
+        let store = block_on(Local::open(directory.path(), pool, StoreOptions::new(clock.clone()))).unwrap();
+        let content = Faulty::new(store.content, fault);
+        ContentSubject::new(Arc::new(content), store.leases, SuiteClock::Manual(clock)).keeping(directory)
+    };
+    let checks: Vec<_> = CHECKS.iter().copied().filter(|check| check.name == OF_FILES).collect();
+    assert_eq!(prove(&checks, &[(OF_FILES, Fault::NamesAnotherFile)], local).unwrap(), [""; 0]);
 }

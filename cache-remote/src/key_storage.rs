@@ -95,6 +95,9 @@ impl KeyLink {
 
 /// Looks up records. Mirrors: BuildKit `solver/types.go`, `CacheKeyStorage`, its reading half: that an imported cache
 /// cannot be written is a matter of types.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait CacheKeyStorage: Send + Sync + Debug + 'static {
     /// Whether there is such a record.
@@ -141,6 +144,9 @@ pub trait CacheKeyStorage: Send + Sync + Debug + 'static {
 }
 
 /// Adds records and takes results away.
+///
+/// # Cancel safety
+/// A dropped call made its change as a whole or not at all.
 #[async_trait]
 pub trait CacheKeyWriter: CacheKeyStorage {
     /// Gives the record `key`, made if there is none, a result. One with the same name is replaced.
@@ -163,6 +169,9 @@ pub trait CacheKeyWriter: CacheKeyStorage {
 }
 
 /// Gives results as layers. Mirrors: BuildKit `solver/types.go`, `CacheResultStorage`, its reading half.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait CacheResultStorage: Send + Sync + Debug + 'static {
     /// Whether there is such a result.

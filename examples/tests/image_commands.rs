@@ -15,7 +15,11 @@ const STEPS: [(&str, &str); 3] = [
         "make",
         "mkdir -p a/b c; echo one > a/one; ln a/one c/hard; ln -s ../a/one c/link; mkfifo a/pipe; chmod 751 a/one; echo x > a/b/x",
     ),
-    ("delete", "rm a/b/x; printf 'caf\\303\\251' > \"$(printf 'caf\\303\\251')\"; touch .hidden"),
+    (
+        "delete",
+        "rm a/b/x; printf 'caf\\303\\251' > \"$(printf 'caf\\303\\251')\"; touch .hidden; \
+         echo odd > \"$(printf 'odd\\377\\001\\n=\\134name')\"; ln -s \"$(printf '\\376')\" odd-link",
+    ),
     ("replace", "rm -r a/b; mkdir a/b; echo new > a/b/new; chmod 1777 a/b"),
 ];
 

@@ -32,6 +32,9 @@ pub trait RemoteExt {
     ///
     /// # Errors
     /// As [`main_remote`](Self::main_remote).
+    ///
+    /// # Cancel safety
+    /// As [`main_remote`](Self::main_remote).
     async fn remote(&self, lease: &Lease, backends: &LayerBackends) -> Result<Option<Remote>>;
 
     /// The remote of the ref, after missing blobs were made as `options` say; where they force a compression, in that one.

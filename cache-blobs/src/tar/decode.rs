@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::block::{self, Block, Dialect};
-use super::{Header, Kind, Problem, Timestamp, number, pax};
+use super::reader::malformed;
+use super::{Error, Header, Kind, Limit, Place, Problem, ReadLimits, Timestamp, number, pax};
 
 /// What stood in front of a header block and belongs to it.
 #[derive(Debug, Default)]
@@ -34,32 +35,38 @@ impl Extended {
     }
 }
 
-/// Parses the records of an extended header. `maximum` bounds their number; `None` says that it was exceeded.
-pub(super) fn parse_records(mut data: &[u8], maximum: usize) -> Result<Option<Extended>, Problem> {
+/// Parses the records of the extended header at `place`.
+pub(super) fn parse_records(mut data: &[u8], limits: &ReadLimits, place: &Place) -> Result<Extended, Error> {
+    let exceeded =
+        |limit, maximum: usize| Error::LimitExceeded { place: place.clone(), limit, maximum: maximum as u64 };
+    let broken = |problem| malformed(place, problem);
     let mut extended = Extended { has_records: true, ..Extended::default() };
     let mut count = 0;
     while !data.is_empty() {
-        let pax::Record { key, value, rest } = pax::take_record(data)?;
+        let pax::Record { key, value, rest } = pax::take_record(data).map_err(broken)?;
         data = rest;
+        if key.len() > limits.key_bytes {
+            return Err(exceeded(Limit::KeyBytes, limits.key_bytes));
+        }
         let repeated = match key {
             b"GNU.sparse.offset" => Some(SparseNumber::Offset),
             b"GNU.sparse.numbytes" => Some(SparseNumber::Length),
             _ => None,
         };
         if let Some(which) = repeated {
-            let number = pax::parse_decimal(value).ok_or(Problem::SparseMap)?;
+            let number = pax::parse_decimal(value).ok_or_else(|| broken(Problem::SparseMap))?;
             extended.sparse_numbers.push((which, number));
             continue;
         }
         count += 1;
-        if count > maximum {
-            return Ok(None);
+        if count > limits.records {
+            return Err(exceeded(Limit::Records, limits.records));
         }
         if extended.records.insert(key.to_vec(), value.to_vec()).is_some() {
-            return Err(Problem::DuplicateKey);
+            return Err(broken(Problem::DuplicateKey));
         }
     }
-    Ok(Some(extended))
+    Ok(extended)
 }
 
 /// The header that a block and its extensions describe. `size` is still that of the stored contents.

@@ -174,6 +174,9 @@ pub enum Limit {
     /// [`ReadLimits::records`](super::ReadLimits::records).
     #[error("PAX records")]
     Records,
+    /// [`ReadLimits::key_bytes`](super::ReadLimits::key_bytes).
+    #[error("PAX key length")]
+    KeyBytes,
     /// [`ReadLimits::sparse_pieces`](super::ReadLimits::sparse_pieces).
     #[error("sparse pieces")]
     SparsePieces,

@@ -11,13 +11,16 @@ pub struct ReadLimits {
     pub path_bytes: usize,
     /// PAX records of one entry. Default 4096.
     pub records: usize,
+    /// Bytes of the key of a PAX record. Default 1024; the longest that occurs is libarchive's, 17 bytes and three for each of the
+    /// 255 that the name of an attribute may have.
+    pub key_bytes: usize,
     /// Pieces of one sparse file. Default 65536, a map of 1 MiB.
     pub sparse_pieces: usize,
 }
 
 impl Default for ReadLimits {
     fn default() -> Self {
-        Self { header_bytes: 1 << 20, path_bytes: 32 << 10, records: 4096, sparse_pieces: 1 << 16 }
+        Self { header_bytes: 1 << 20, path_bytes: 32 << 10, records: 4096, key_bytes: 1024, sparse_pieces: 1 << 16 }
     }
 }
 
@@ -40,6 +43,13 @@ impl ReadLimits {
     #[must_use]
     pub fn with_records(mut self, records: usize) -> Self {
         self.records = records;
+        self
+    }
+
+    /// Other bound on [`key_bytes`](Self::key_bytes).
+    #[must_use]
+    pub fn with_key_bytes(mut self, bytes: usize) -> Self {
+        self.key_bytes = bytes;
         self
     }
 

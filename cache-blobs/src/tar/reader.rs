@@ -107,13 +107,13 @@ impl<R: Read> Reader<R> {
                 b'x' => {
                     in_order(extended.is_empty(), &place)?;
                     let bytes = self.extended_bytes(&block, &extended, &place)?;
-                    extended = self.records(&bytes, &place)?;
+                    extended = parse_records(&bytes, &self.limits, &place)?;
                     extended.bytes = bytes.len() as u64;
                 }
                 b'g' => {
                     in_order(extended.is_empty(), &place)?;
                     let bytes = self.extended_bytes(&block, &extended, &place)?;
-                    check_global(&self.records(&bytes, &place)?, &place)?;
+                    check_global(&parse_records(&bytes, &self.limits, &place)?, &place)?;
                 }
                 b'L' => {
                     in_order(!extended.has_records && extended.long_path.is_none(), &place)?;
@@ -156,13 +156,6 @@ impl<R: Read> Reader<R> {
         let bytes = self.source.bytes(size)?;
         self.source.skip(padding(size))?;
         Ok(bytes)
-    }
-
-    fn records(&self, bytes: &[u8], place: &Place) -> Result<Extended, Error> {
-        let maximum = self.limits.records;
-        parse_records(bytes, maximum).map_err(|problem| malformed(place, problem))?.ok_or_else(|| {
-            Error::LimitExceeded { place: place.clone(), limit: Limit::Records, maximum: maximum as u64 }
-        })
     }
 
     fn long_name(&mut self, block: &Block, total: &mut u64, place: &Place) -> Result<Vec<u8>, Error> {

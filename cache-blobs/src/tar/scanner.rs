@@ -172,12 +172,12 @@ impl Scanner {
         match type_flag {
             b'x' => {
                 in_order(extended.is_empty(), &self.place)?;
-                self.extended = self.records(&bytes)?;
+                self.extended = parse_records(&bytes, &self.limits, &self.place)?;
                 self.extended.bytes = length;
             }
             b'g' => {
                 in_order(extended.is_empty(), &self.place)?;
-                check_global(&self.records(&bytes)?, &self.place)?;
+                check_global(&parse_records(&bytes, &self.limits, &self.place)?, &self.place)?;
             }
             b'L' => {
                 in_order(!extended.has_records && extended.long_path.is_none(), &self.place)?;
@@ -191,13 +191,6 @@ impl Scanner {
             }
         }
         Ok(())
-    }
-
-    fn records(&self, bytes: &[u8]) -> Result<Extended, Error> {
-        let maximum = self.limits.records;
-        parse_records(bytes, maximum)
-            .map_err(|problem| malformed(&self.place, problem))?
-            .ok_or_else(|| self.exceeded(Limit::Records, maximum as u64))
     }
 
     fn entry(&mut self, block: &Block) -> Result<ScannedEntry, Error> {

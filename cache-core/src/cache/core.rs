@@ -112,6 +112,10 @@ impl Core {
 
     /// The immutable record `id` with its parents, which are all held from now on.
     pub(super) async fn open(self: &Arc<Self>, id: &str) -> Result<ImmutableRef> {
+        // Looked at before it is held: who may not have a mutable record keeps nobody from taking it back.
+        if !self.is_live(id) && self.records.require(id).await?.record.phase == Phase::Mutable {
+            return Err(self.refuse_mutable(id).await?);
+        }
         let mut missing: Vec<(Loaded, Arc<dyn LockGuard>)> = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(id.to_owned());

@@ -8,6 +8,9 @@ use crate::cache::immutable::ImmutableRef;
 use crate::error::Result;
 
 /// Makes, finds and removes refs. Clones are the same manager.
+///
+/// Dropped without [`flush`](Self::flush), the last clone leaves what dropped handles and dropped calls wanted, as if its process had died:
+/// the next manager that is opened over the backends, or that prunes, ends or clears it.
 #[derive(Clone, Debug)]
 pub struct CacheManager {
     pub(super) core: Arc<Core>,

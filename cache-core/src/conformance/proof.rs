@@ -26,13 +26,18 @@ impl fmt::Debug for Unproven {
 impl std::error::Error for Unproven {}
 
 /// Runs each of `checks` on a sound subject and on faulty ones: `faults` names the faults that each of them has to
-/// find, one at least, and `subject` makes a subject with a fault. A check that says nothing of the sound subject is
-/// passed over.
+/// find, one at least, and `subject` makes a subject with a fault. Gives the names of the checks that say nothing of the
+/// sound subject, which are not proven by that.
 ///
 /// # Errors
 /// The checks that fail without a fault, overlook one of theirs, or have none.
-pub fn prove<S>(checks: &[Check<S>], faults: &[(&str, Fault)], subject: impl Fn(Fault) -> S) -> Result<(), Unproven> {
+pub fn prove<S>(
+    checks: &[Check<S>],
+    faults: &[(&str, Fault)],
+    subject: impl Fn(Fault) -> S,
+) -> Result<Vec<&'static str>, Unproven> {
     let mut lines = Vec::new();
+    let mut passed_over = Vec::new();
     let names: BTreeSet<_> = checks.iter().map(|check| check.name).collect();
     if names.len() < checks.len() {
         lines.push("two checks have the same name".to_owned());
@@ -46,6 +51,7 @@ pub fn prove<S>(checks: &[Check<S>], faults: &[(&str, Fault)], subject: impl Fn(
             Err(Unmet::Violated(violation)) => lines.push(format!("{name} fails without a fault: {violation:?}")),
             Err(Unmet::NotApplicable { needs }) => {
                 tracing::info!(name, needs, "a check is not proven");
+                passed_over.push(name);
                 continue;
             }
         }
@@ -60,5 +66,5 @@ pub fn prove<S>(checks: &[Check<S>], faults: &[(&str, Fault)], subject: impl Fn(
             }
         }
     }
-    if lines.is_empty() { Ok(()) } else { Err(Unproven(lines)) }
+    if lines.is_empty() { Ok(passed_over) } else { Err(Unproven(lines)) }
 }

@@ -13,15 +13,16 @@ use crate::ports::ByteStream;
 /// and `-`, and are not used again. One object has one caller that appends, and any number that read.
 ///
 /// Mirrors: distribution `registry/storage/driver.StorageDriver`.
+///
+/// # Cancel safety
+/// A dropped call of [`append`](Self::append) or [`sync`](Self::sync) is taken as a failed one, one of [`delete`](Self::delete) as one that
+/// deleted nothing: it is repeated. One of [`read`](Self::read) holds nothing.
 #[async_trait]
 pub trait StorageDriver: Send + Sync + Debug + 'static {
     /// Adds `bytes`, which are some, to the end of the object `name`. The first call makes it.
     ///
     /// # Errors
     /// `NoSpace`, and the driver's own failures. What was added then is unknown; the object is not read, only deleted.
-    ///
-    /// # Cancel safety
-    /// A dropped call is taken as a failed one.
     async fn append(&self, name: &str, bytes: Bytes) -> Result<()>;
 
     /// Returns when what was added to the object `name` will outlive a crash.

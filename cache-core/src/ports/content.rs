@@ -20,6 +20,9 @@ use crate::timestamp::Timestamp;
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 /// Opens blobs. Mirrors: containerd `core/content.Provider`.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait Provider: Send + Sync + Debug + 'static {
     /// Opens the blob of `descriptor`. Only its digest is required; an implementation may use the other fields to find the
@@ -31,6 +34,9 @@ pub trait Provider: Send + Sync + Debug + 'static {
 }
 
 /// An open blob. It stays readable until it is dropped, also when the blob is collected meanwhile. [`Bytes`] are one.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait BlobReader: Send + Sync + Debug + 'static {
     /// Its length in bytes.
@@ -108,6 +114,9 @@ impl IngestStatus {
 }
 
 /// Takes blobs into a store that collects what nobody holds. Mirrors: containerd `core/content.Ingester`, `IngestManager`.
+///
+/// # Cancel safety
+/// A dropped call did its work as a whole or not at all.
 #[async_trait]
 pub trait Ingester: Send + Sync + Debug + 'static {
     /// Begins the ingest `key`, or answers that the expected blob is there. One key has one writer at a time, among all
@@ -138,6 +147,10 @@ pub trait Ingester: Send + Sync + Debug + 'static {
 /// A write that failed, or whose future was dropped, ends the writer: further calls are `Invalid`, and the ingest is
 /// reopened with [`Start::Resume`] for its true offset. Dropping the writer gives the key free; whether the bytes are kept
 /// then is the store's choice.
+///
+/// # Cancel safety
+/// A dropped [`write`](Self::write) may have added bytes, and ends the writer. A dropped [`keep`](Self::keep) or
+/// [`abort`](Self::abort) did its work or is as good as dropping the writer.
 #[async_trait]
 pub trait Ingest: Send + Sync + Debug + 'static {
     /// Bytes taken so far.
@@ -220,6 +233,9 @@ pub struct BlobInfo {
 
 /// Looks after committed blobs. It cannot delete: only a [`Collector`](crate::ports::Collector) does.
 /// Mirrors: containerd `core/content.Manager`.
+///
+/// # Cancel safety
+/// A dropped call changed all labels or none.
 #[async_trait]
 pub trait Manager: Send + Sync + Debug + 'static {
     /// What is known of the blob; `None` if there is none.
@@ -257,6 +273,9 @@ impl<T: Provider + Ingester + Manager> ContentStore for T {}
 
 /// Takes blobs where nobody collects them: an image layout, an archive, a registry. An [`Ingester`] becomes one together
 /// with the lease that is to hold the blobs ([`Leased`]).
+///
+/// # Cancel safety
+/// A dropped call leaves nothing visible, and gives the key free.
 #[async_trait]
 pub trait ExportTarget: Send + Sync + Debug + 'static {
     /// Begins a blob that must turn out to be `expected`, or answers that it is there.

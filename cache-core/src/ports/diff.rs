@@ -112,6 +112,9 @@ pub struct ParentDiff {
 
 /// Knows the difference of a snapshot to its parent without comparing them; it is asked before a [`Differ`].
 /// Mirrors: the `CompareWithParent` that BuildKit's differ once had.
+///
+/// # Cancel safety
+/// A dropped call leaves nothing but what `lease` holds.
 #[async_trait]
 pub trait ParentDiffer: Send + Sync + Debug + 'static {
     /// The difference of the committed snapshot `key` to its parent, with its blob, if any, held by `lease`; `None` if

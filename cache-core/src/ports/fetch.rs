@@ -10,6 +10,9 @@ use crate::ports::content::BlobReader;
 
 /// Fetches blobs of a remote: a registry's repository, a layout, a bucket. Nothing that it gives is verified yet.
 /// Mirrors: containerd `core/remotes.Fetcher`.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait Fetcher: Send + Sync + Debug + 'static {
     /// Opens the blob or manifest of `descriptor` for ranged reads; `None` if the remote has none.
@@ -20,6 +23,9 @@ pub trait Fetcher: Send + Sync + Debug + 'static {
 }
 
 /// Finds what a name stands for. Mirrors: containerd `core/remotes.Resolver`.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait Resolver: Send + Sync + Debug + 'static {
     /// The descriptor behind `name`; `None` if there is no such name.

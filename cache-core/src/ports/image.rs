@@ -35,6 +35,9 @@ pub enum ImageOutcome {
 }
 
 /// Keeps image names. Mirrors: containerd `core/images.Store`.
+///
+/// # Cancel safety
+/// A dropped call made its change as a whole or not at all.
 #[async_trait]
 pub trait ImageStore: Send + Sync + Debug + 'static {
     /// The image `name`; `None` if there is none.

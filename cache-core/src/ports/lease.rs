@@ -133,6 +133,10 @@ pub struct LeaseInfo {
 }
 
 /// Gives out leases. Mirrors: containerd `core/leases.Manager`.
+///
+/// # Cancel safety
+/// A dropped call made its change as a whole or not at all. A lease that a dropped [`create`](Self::create) made ends as its
+/// kind says.
 #[async_trait]
 pub trait LeaseManager: Send + Sync + Debug + 'static {
     /// Creates a lease.

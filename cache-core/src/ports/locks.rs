@@ -19,15 +19,15 @@ pub enum LockMode {
 pub trait LockGuard: Send + Sync + Debug + 'static {}
 
 /// Gives out locks.
+///
+/// # Cancel safety
+/// A dropped call holds nothing.
 #[async_trait]
 pub trait Locks: Send + Sync + Debug + 'static {
     /// Waits for the lock `name`.
     ///
     /// # Errors
     /// `Invalid` for an empty name; the backend's own failures.
-    ///
-    /// # Cancel safety
-    /// A dropped call holds nothing.
     async fn acquire(&self, name: &str, mode: LockMode) -> Result<Box<dyn LockGuard>>;
 
     /// The lock `name`, if it can be had now.

@@ -120,6 +120,9 @@ pub enum BatchOutcome {
 }
 
 /// Keeps records.
+///
+/// # Cancel safety
+/// A dropped call changed all records that it was to change, or none.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + Debug + 'static {
     /// The record; `None` if there is none.
@@ -138,8 +141,5 @@ pub trait MetadataStore: Send + Sync + Debug + 'static {
     ///
     /// # Errors
     /// The backend's own failures; nothing was changed then.
-    ///
-    /// # Cancel safety
-    /// A dropped call made all changes or none.
     async fn apply(&self, changes: Vec<MetadataChange>) -> Result<BatchOutcome>;
 }

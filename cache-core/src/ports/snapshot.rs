@@ -80,6 +80,9 @@ pub enum Prepared {
 }
 
 /// Keeps file systems in layers. Mirrors: containerd `core/snapshots.Snapshotter`.
+///
+/// # Cancel safety
+/// A dropped call did its work as a whole or not at all, at the latest a moment later; what it made is held by `lease`.
 #[async_trait]
 pub trait Snapshotter: Send + Sync + Debug + 'static {
     /// The name in resources and labels: `overlayfs`, `native`, ….
@@ -152,6 +155,9 @@ pub enum Access {
 }
 
 /// Turns mounts into trees. Mirrors: containerd `core/mount.WithTempMount`.
+///
+/// # Cancel safety
+/// A dropped call leaves no tree mounted.
 #[async_trait]
 pub trait Mounter: Send + Sync + Debug + 'static {
     /// The tree that `mounts` describe; an empty list is an empty tree.

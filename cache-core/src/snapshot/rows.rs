@@ -40,8 +40,10 @@ pub struct NewSnapshot {
 
 /// The rows and places of one snapshotter's snapshots. Mirrors: containerd `core/snapshots/storage.MetaStore`.
 ///
-/// The futures may be polled on any thread: an implementation that blocks does so on a pool of its own. One that has begun to
-/// change something ends it when its future is dropped.
+/// The futures may be polled on any thread: an implementation that blocks does so on a pool of its own.
+///
+/// # Cancel safety
+/// A dropped call that has begun to change something still ends it.
 #[async_trait]
 pub trait SnapshotRows: Send + Sync + Debug + 'static {
     /// The snapshotter's name in resources of leases.

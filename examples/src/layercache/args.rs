@@ -161,7 +161,7 @@ pub(crate) struct Diff {
     /// Which differ compares them.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) differ: DifferChoice,
-    /// The compression: uncompressed, gzip or zstd.
+    /// The compression: uncompressed, gzip, zstd, estargz or zstd:chunked.
     #[arg(long, default_value = "gzip")]
     pub(crate) compression: String,
     /// The codec's level.
@@ -186,7 +186,7 @@ pub(crate) struct Convert {
     /// The layer blob, in any compression.
     #[arg(long)]
     pub(crate) blob: PathBuf,
-    /// The compression: uncompressed, gzip or zstd.
+    /// The compression: uncompressed, gzip, zstd, estargz or zstd:chunked.
     #[arg(long)]
     pub(crate) compression: String,
     /// The codec's level.

@@ -143,8 +143,10 @@ fn text(report: &Report) -> String {
     for cache in &report.caches {
         match cache.digest {
             Some(digest) => text.push_str(&format!("cache {digest}\n")),
-            None => text.push_str("cache is empty, nothing was written\n"),
+            None if cache.warnings.is_empty() => text.push_str("cache is empty, nothing was written\n"),
+            None => text.push_str("cache was not written\n"),
         }
+        cache.warnings.iter().for_each(|warning| text.push_str(&format!("cache warning: {warning}\n")));
     }
     text
 }

@@ -37,13 +37,14 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(command: &Command) -> Result<(), Failure> {
+fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Step(step) => return step::guard(&step.command),
         Command::Build(arguments) => build::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Apply(arguments) => apply::run(arguments),
@@ -55,6 +56,6 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Prune(arguments) => prune::run(arguments),
         Command::Images(arguments) => images::run(arguments),
         Command::Fsck(arguments) => fsck::run(arguments),
-        Command::Step(step) => Err(step::become_shell(&step.command)),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
