@@ -34,13 +34,13 @@ pub(super) fn synced<T>(
     let directory = openat(root, c".", flags, Mode::empty()).map_err(failed)?;
     let sync = || syncfs(&directory).map_err(failed);
     let done = thread::scope(|scope| {
-        let (wish, wishes) = sync_channel(0);
+        // One wish waits while another one is granted: the disk is asked at least once, whatever the pace of threads.
+        let (wish, wishes) = sync_channel(1);
         let flush = move || wishes.iter().try_for_each(|()| sync());
         // Without a thread all is left to the last sync.
         let flusher = thread::Builder::new().name("layer-flusher".to_owned()).spawn_scoped(scope, flush).ok();
         let mut flushed = 0;
         let done = work(&mut |written| {
-            // Who is still at it takes what there is by then.
             if written - flushed >= FLUSH_BYTES && wish.try_send(()).is_ok() {
                 flushed = written;
             }
