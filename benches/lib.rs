@@ -5,8 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cache_blobs::convert::{Converter, ConverterBackends};
 use cache_blobs::embedded::{Embedded, EmbeddedOptions};
-use cache_core::ports::{Collector, DiffOptions, LeaseManager, LeaseOptions, Mount, MountKind};
+use cache_core::ports::{Collector, DiffOptions, Lease, LeaseManager, LeaseOptions, Mount, MountKind};
 use cache_core::{CompressionConfig, Layer};
 
 /// The variable that names the tree to pack.
@@ -97,21 +98,78 @@ impl BenchStore {
         compression: CompressionConfig,
         look: impl FnOnce(&Layer) -> Result<T>,
     ) -> Result<T> {
-        let local = &self.embedded.local;
+        pollster::block_on(self.on_the_side(async |lease| {
+            let packed = self.pack(lease, lower, upper, &DiffOptions::new(compression)).await?;
+            look(&packed)
+        }))
+    }
+
+    /// Packs all of `tree` in `own` and `other` compression by one reading, lets `look` see the end, and removes both.
+    ///
+    /// # Errors
+    /// What packing gives.
+    pub fn with_variants<T>(
+        &self,
+        tree: &BenchTree,
+        own: CompressionConfig,
+        other: CompressionConfig,
+        look: impl FnOnce() -> T,
+    ) -> Result<T> {
+        pollster::block_on(self.on_the_side(async |lease| {
+            self.pack(lease, None, tree, &DiffOptions::new(own).with_variants([other])).await?;
+            Ok(look())
+        }))
+    }
+
+    /// Packs all of `tree` in `own` compression, converts that into `other`, lets `look` see the end, and removes both.
+    ///
+    /// # Errors
+    /// What packing and converting give.
+    pub fn with_converted<T>(
+        &self,
+        tree: &BenchTree,
+        own: CompressionConfig,
+        other: CompressionConfig,
+        look: impl FnOnce() -> T,
+    ) -> Result<T> {
+        let Embedded { backends, codecs, budget, .. } = &self.embedded;
+        let converter = Converter::new(ConverterBackends {
+            content: backends.content.clone(),
+            leases: backends.leases.clone(),
+            pool: backends.pool.clone(),
+            codecs: codecs.clone(),
+            budget: budget.clone(),
+        });
+        pollster::block_on(self.on_the_side(async |lease| {
+            let layer = self.pack(lease, None, tree, &DiffOptions::new(own)).await?;
+            converter.convert(lease, &layer, &other).await?;
+            Ok(look())
+        }))
+    }
+
+    async fn pack(
+        &self,
+        lease: &Lease,
+        lower: Option<&BenchTree>,
+        upper: &BenchTree,
+        options: &DiffOptions,
+    ) -> Result<Layer> {
         let mount = |tree: &BenchTree| {
             let options = vec!["rbind".to_owned(), "ro".to_owned()];
             Mount { kind: MountKind::Bind, source: tree.path.clone(), options }
         };
         let (lower, upper): (Vec<_>, _) = (lower.map(mount).into_iter().collect(), [mount(upper)]);
-        pollster::block_on(async {
-            let lease = local.leases.create(LeaseOptions::default()).await?;
-            let options = DiffOptions::new(compression);
-            let packed = self.embedded.differ.compare(&lease, "layer", &lower, &upper, &options).await?;
-            let looked = look(&packed.layer);
-            local.leases.delete(lease.id()).await?;
-            local.collector.collect().await?;
-            looked
-        })
+        Ok(self.embedded.differ.compare(lease, "layer", &lower, &upper, options).await?.layer)
+    }
+
+    /// Runs `work` with a lease, whose blobs are removed after it.
+    async fn on_the_side<T>(&self, work: impl AsyncFnOnce(&Lease) -> Result<T>) -> Result<T> {
+        let local = &self.embedded.local;
+        let lease = local.leases.create(LeaseOptions::default()).await?;
+        let worked = work(&lease).await;
+        local.leases.delete(lease.id()).await?;
+        local.collector.collect().await?;
+        worked
     }
 }
 

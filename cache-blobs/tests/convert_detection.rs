@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod cancel_rig;
-mod estargz_rig;
 mod pack_rig;
+mod toc_rig;
 mod variant_rig;
 
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use cache_core::ports::{
 };
 use cache_core::{Compression, Descriptor, Digest, LabelChange, Layer, MediaType, Result};
 use cancel_rig::Rig;
-use estargz_rig::{footer, gunzip, gzip, packed};
 use futures::stream::BoxStream;
 use pollster::block_on;
+use toc_rig::{Format, Stargz};
 use variant_rig::{labels, layer, lease, put, tar};
 
 /// A store that counts how often a blob is opened, without which none of its bytes can be read.
@@ -94,13 +94,13 @@ impl World {
         let tar = tar("file", 1000);
         let mut layers: Vec<_> =
             plain.into_iter().map(|it| (it.clone(), layer(&self.rig, &self.lease, &it, &tar))).collect();
-        layers.push((Compression::EStargz, self.put_estargz(&packed(&tar).1)));
+        layers.push((Compression::EStargz, self.put_estargz(&Stargz::packed(&tar).1)));
         layers
     }
 
     fn put_estargz(&self, blob: &[u8]) -> Layer {
         put(&self.rig, &self.lease, blob);
-        Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, blob), Digest::of(gunzip(blob)))
+        Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, blob), Digest::of(Stargz::decode(blob)))
     }
 }
 
@@ -126,7 +126,7 @@ fn a_second_detection_reads_no_byte_of_the_blob() {
 #[test]
 fn what_buildkit_remembers_is_believed() {
     let world = World::new();
-    let layer = world.put_estargz(&packed(&tar("file", 1000)).1);
+    let layer = world.put_estargz(&Stargz::packed(&tar("file", 1000)).1);
     let memo = LabelChange::Set(ESTARGZ_DETECTED.to_owned(), "true".to_owned());
     block_on(world.rig.local.content.change_labels(&layer.descriptor.digest, &[memo])).unwrap();
     assert_eq!(world.asks(&world.rig.codecs, &layer, &Compression::EStargz), (true, 0));
@@ -135,7 +135,7 @@ fn what_buildkit_remembers_is_believed() {
 #[test]
 fn a_codec_that_was_not_asked_then_is_asked_now() {
     let world = World::new();
-    let layer = world.put_estargz(&packed(&tar("file", 1000)).1);
+    let layer = world.put_estargz(&Stargz::packed(&tar("file", 1000)).1);
     // As a build without eStargz leaves it.
     let memo = LabelChange::Set(DETECTED.to_owned(), "gzip uncompressed gzip zstd".to_owned());
     block_on(world.rig.local.content.change_labels(&layer.descriptor.digest, &[memo])).unwrap();
@@ -147,9 +147,9 @@ fn a_codec_that_was_not_asked_then_is_asked_now() {
 fn estargz_is_told_by_its_footer_and_the_table_to_which_it_points() {
     let world = World::new();
     let codecs = &world.rig.codecs;
-    let body = gzip(&tar("file", 1000));
+    let body = Stargz::encode(&tar("file", 1000));
     for offset in [0, body.len() as u64 / 2, body.len() as u64, 1 << 40] {
-        let layer = world.put_estargz(&[&body[..], &footer(offset)].concat());
+        let layer = world.put_estargz(&[&body[..], &Stargz::footer(offset)].concat());
         assert!(!world.asks(codecs, &layer, &Compression::EStargz).0, "{offset}");
         assert!(world.asks(codecs, &layer, &Compression::Gzip).0, "{offset}");
     }

@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod cancel_rig;
-mod estargz_rig;
 mod pack_rig;
+mod toc_rig;
 mod variant_rig;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use cache_blobs::chain::RemoteExt;
 use cache_blobs::convert::Converter;
@@ -17,10 +16,9 @@ use cache_core::cache::RefOptions;
 use cache_core::ports::{DiffOptions, Lease};
 use cache_core::{Compression, CompressionConfig, Descriptor, Digest, ErrorKind, Layer, MediaType};
 use cancel_rig::Rig;
-use estargz_rig::{body, file, footer, gunzip, gzip, json_of, packed, tar_of, with_toc};
 use pack_rig::decode;
 use pollster::block_on;
-use serde::Deserialize;
+use toc_rig::{Format, Stargz, buildkit_layers, file, json_of, tar_of};
 use variant_rig::{ALL, bytes, config, converter, foreign_tars, labels, lease, put, tar};
 
 const TARGETS: [Compression; 4] =
@@ -33,17 +31,21 @@ const SPARSE: [&str; 6] =
 /// `blob`, whose DiffID is that of all that it inflates to, in the store.
 fn estargz(rig: &Rig, lease: &Lease, blob: &[u8]) -> Layer {
     put(rig, lease, blob);
-    Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, blob), Digest::of(gunzip(blob)))
+    Layer::new(Descriptor::of(MediaType::OCI_LAYER_GZIP, blob), Digest::of(Stargz::decode(blob)))
 }
 
 /// The tar in a blob of `compression`, found without the converter.
 fn tar_in(rig: &Rig, compression: &Compression, blob: Vec<u8>) -> Vec<u8> {
-    if *compression == Compression::EStargz { gunzip(body(&blob)) } else { decode(&rig.codecs, blob).unwrap() }
+    if *compression == Compression::EStargz {
+        Stargz::decode(Stargz::body(&blob))
+    } else {
+        decode(&rig.codecs, blob).unwrap()
+    }
 }
 
 /// What the DiffID of a blob covers, found without the converter.
 fn stream_of(rig: &Rig, compression: &Compression, blob: Vec<u8>) -> Vec<u8> {
-    if *compression == Compression::EStargz { gunzip(&blob) } else { decode(&rig.codecs, blob).unwrap() }
+    if *compression == Compression::EStargz { Stargz::decode(&blob) } else { decode(&rig.codecs, blob).unwrap() }
 }
 
 /// Converts `source` to `to`, and checks the tar, the DiffID and the label.
@@ -79,7 +81,7 @@ fn from_and_to_estargz_every_tar_stays_bit_for_bit() {
             continue;
         }
         assert_converts(&into, &lease_into, &converter_into, &source, &Compression::EStargz, tar);
-        let source = estargz(&out_of, &lease_out, &packed(tar).1);
+        let source = estargz(&out_of, &lease_out, &Stargz::packed(tar).1);
         for to in &ALL {
             assert_converts(&out_of, &lease_out, &converter_out, &source, to, tar);
         }
@@ -94,7 +96,7 @@ fn every_compression_becomes_every_other_by_way_of_estargz() {
         let rig = Rig::new("native").unwrap();
         let (lease, converter) = (lease(&rig), converter(&rig));
         let source = match from {
-            Compression::EStargz => estargz(&rig, &lease, &packed(&tar).1),
+            Compression::EStargz => estargz(&rig, &lease, &Stargz::packed(&tar).1),
             from => variant_rig::layer(&rig, &lease, from, &tar),
         };
         for to in TARGETS.iter().filter(|to| *to != from) {
@@ -108,27 +110,13 @@ fn every_compression_becomes_every_other_by_way_of_estargz() {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Fixture {
-    file: String,
-    #[serde(rename = "diffID")]
-    diff_id: Digest,
-    descriptor: Descriptor,
-}
-
 #[test]
 fn buildkits_estargz_layers_become_every_other_with_the_tar_that_buildkit_wrote() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/estargz");
-    let fixtures: Vec<Fixture> = serde_json::from_slice(&std::fs::read(folder.join("layers.json")).unwrap()).unwrap();
-    assert_eq!(fixtures.len(), 7);
     let (rig, again) = (Rig::new("native").unwrap(), Rig::new("native").unwrap());
     let (lease, lease_again) = (lease(&rig), lease(&again));
-    for fixture in fixtures {
-        let blob = std::fs::read(folder.join(&fixture.file)).unwrap();
+    for (source, blob) in buildkit_layers() {
         put(&rig, &lease, &blob);
-        let source = Layer::new(fixture.descriptor, fixture.diff_id);
-        let tar = gunzip(body(&blob));
+        let tar = Stargz::decode(Stargz::body(&blob));
         for to in &ALL {
             assert_converts(&rig, &lease, &converter(&rig), &source, to, &tar);
         }
@@ -147,7 +135,7 @@ fn a_forced_chain_shows_the_diff_id_of_each_variant_and_the_records_keep_theirs(
     let tars: Vec<_> = (0..6).map(|at| tar(&format!("file-{at}"), 2000 + at)).collect();
     let mut top: Option<cache_core::cache::ImmutableRef> = None;
     for tar in &tars {
-        let layer = estargz(&rig, &lease, &packed(tar).1);
+        let layer = estargz(&rig, &lease, &Stargz::packed(tar).1);
         let made = rig.cache.get_by_blob(&lease, &layer, top.as_ref(), RefOptions::default());
         top = Some(block_on(made).unwrap());
     }
@@ -165,11 +153,11 @@ fn a_forced_chain_shows_the_diff_id_of_each_variant_and_the_records_keep_theirs(
 #[test]
 fn a_table_of_contents_that_hides_files_or_another_diff_id_is_corrupt_and_makes_nothing() {
     let tar = tar("file", 200_000);
-    let blob = packed(&tar).1;
+    let blob = Stargz::packed(&tar).1;
     let json = json_of(&[]);
     let hidden = tar_of(&[file("stargz.index.json", json), file("hidden", b"behind the table".to_vec())]);
-    let body = body(&blob);
-    let hiding = [body, &gzip(&hidden), &footer(body.len() as u64)].concat();
+    let body = Stargz::body(&blob);
+    let hiding = [body, &Stargz::encode(&hidden), &Stargz::footer(body.len() as u64)].concat();
     let rig = Rig::new("native").unwrap();
     let lease = lease(&rig);
     let hiding = estargz(&rig, &lease, &hiding);
@@ -191,8 +179,8 @@ fn gzip_with_a_footer_that_points_to_no_table_is_converted_as_gzip() {
     let rig = Rig::new("native").unwrap();
     let lease = lease(&rig);
     let (one, other) = (tar("one", 1000), tar("other", 1000));
-    let first = gzip(&one);
-    let blob = [&first[..], &gzip(&other), &footer(first.len() as u64)].concat();
+    let first = Stargz::encode(&one);
+    let blob = [&first[..], &Stargz::encode(&other), &Stargz::footer(first.len() as u64)].concat();
     let source = estargz(&rig, &lease, &blob);
     let made = block_on(converter(&rig).convert(&lease, &source, &CompressionConfig::zstd())).unwrap();
     assert_eq!(made.diff_id, source.diff_id);
@@ -213,7 +201,7 @@ fn what_has_no_table_of_contents_is_told_by_kind() {
         assert_eq!(refused.kind(), kind, "{refused}");
     }
     // A table that lists nothing, before which is nothing, as stargz writes where there are no files.
-    let source = estargz(&rig, &lease, &with_toc(&[], &json_of(&[])));
+    let source = estargz(&rig, &lease, &Stargz::with_toc(&[], &json_of(&[])));
     let made = block_on(converter.convert(&lease, &source, &CompressionConfig::uncompressed())).unwrap();
     assert_eq!((made.descriptor.size, made.diff_id), (0, Digest::of(b"")));
 }

@@ -2,31 +2,31 @@
 #![cfg(feature = "estargz")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod estargz_rig;
 mod pack_rig;
+mod toc_rig;
 
 use cache_blobs::codec::estargz::{Base64Bytes, Footer, TOC_DIGEST, TocKind, UNCOMPRESSED_SIZE};
-use cache_blobs::codec::{Codec, Codecs, Encoder, Estargz, Sample};
+use cache_blobs::codec::{Codec, Codecs, Estargz};
 use cache_blobs::tar::{Header, Kind, Timestamp};
 use cache_core::annotation::UNCOMPRESSED;
 use cache_core::{Compression, CompressionConfig, Digest, ErrorKind, MediaType, MediaTypeFamily};
-use estargz_rig::{body, file, footer, gunzip, packed, tar_of, toc, toc_json, try_pack};
 use pack_rig::{Fate, Pace, data, decode};
+use toc_rig::{Format, Stargz, file, legacy_footer, noise, resealed, tar_of, writing};
 
 const CHUNK: usize = 4 << 20;
 
 #[test]
 fn gunzip_gives_the_tar_and_behind_it_the_table_of_contents_and_the_diff_id_covers_both() {
     let tar = tar_of(&[(Header::directory("d"), Vec::new()), file("d/f", data(1_300_000, 1)), file("d/g", data(5, 2))]);
-    let (packed, blob, fate) = try_pack(&tar, 2, Pace::Fast, 70_001);
+    let (packed, blob, fate) = Stargz::try_pack(&tar, 2, Pace::Fast, 70_001);
     let packed = packed.unwrap();
-    let whole = gunzip(&blob);
+    let whole = Stargz::decode(&blob);
     assert!(whole.starts_with(&tar));
-    assert!(gunzip(body(&blob)) == tar);
+    assert!(Stargz::decode(Stargz::body(&blob)) == tar);
     assert_eq!(packed.diff_id, Digest::of(&whole));
     assert_eq!(packed.uncompressed_bytes, whole.len() as u64);
     assert_eq!(packed.annotations[UNCOMPRESSED_SIZE], whole.len().to_string());
-    assert_eq!(packed.annotations[TOC_DIGEST], Digest::of(toc_json(&blob)).to_string());
+    assert_eq!(packed.annotations[TOC_DIGEST], Digest::of(Stargz::json(&blob)).to_string());
     assert_eq!(packed.annotations.len(), 2);
     assert_eq!(packed.media_type, MediaType::OCI_LAYER_GZIP);
     let Fate::Committed(labels) = fate else { panic!("{fate:?}") };
@@ -36,16 +36,16 @@ fn gunzip_gives_the_tar_and_behind_it_the_table_of_contents_and_the_diff_id_cove
 
 #[test]
 fn the_blob_ends_with_the_footer_of_51_bytes() {
-    let (_, blob) = packed(&tar_of(&[file("f", data(10, 3))]));
-    assert_eq!(blob[blob.len() - 51..], footer(body(&blob).len() as u64));
-    assert_eq!(gunzip(&blob[blob.len() - 51..]), b"");
+    let (_, blob) = Stargz::packed(&tar_of(&[file("f", data(10, 3))]));
+    assert_eq!(blob[blob.len() - Stargz::FOOTER_BYTES..], Stargz::footer(Stargz::body(&blob).len() as u64));
+    assert_eq!(Stargz::decode(&blob[blob.len() - Stargz::FOOTER_BYTES..]), b"");
 }
 
 /// Counts members by their headers, which tell their length.
 fn members(mut blob: &[u8]) -> Vec<u64> {
     let mut places = Vec::new();
     let whole = blob.len();
-    while blob.len() > 51 {
+    while blob.len() > Stargz::FOOTER_BYTES {
         places.push((whole - blob.len()) as u64);
         assert_eq!(blob[..4], [0x1f, 0x8b, 8, 4]);
         let length = u32::from_le_bytes(blob[16..20].try_into().unwrap()) as usize;
@@ -58,8 +58,8 @@ fn members(mut blob: &[u8]) -> Vec<u64> {
 fn every_payload_and_every_chunk_of_4_mib_begins_a_member() {
     let sizes = [9 << 20, 3, 0, CHUNK, CHUNK + 1, 600_000, 2 * CHUNK];
     let files: Vec<_> = (1..).zip(sizes).map(|(seed, bytes)| file(&format!("f{seed}"), data(bytes, seed))).collect();
-    let (_, blob) = packed(&tar_of(&files));
-    let (toc, places) = (toc(&blob), members(&blob));
+    let (_, blob) = Stargz::packed(&tar_of(&files));
+    let (toc, places) = (Stargz::toc(&blob), members(&blob));
     let mut entries = toc.entries.iter();
     for (header, contents) in &files {
         let name = String::from_utf8(header.path.clone()).unwrap();
@@ -79,7 +79,7 @@ fn every_payload_and_every_chunk_of_4_mib_begins_a_member() {
             assert_eq!(entry.chunk_digest, Some(Digest::of(chunk)));
             assert_eq!(entry.inner_offset, 0);
             assert!(places.contains(&entry.offset));
-            assert!(gunzip(&blob[entry.offset as usize..]).starts_with(chunk));
+            assert!(Stargz::decode(&blob[entry.offset as usize..]).starts_with(chunk));
         }
     }
     assert_eq!(entries.next(), None);
@@ -88,7 +88,7 @@ fn every_payload_and_every_chunk_of_4_mib_begins_a_member() {
 #[test]
 fn entries_without_contents_share_a_member() {
     let many: Vec<_> = (0..300).map(|number| (Header::directory(format!("d{number}")), Vec::new())).collect();
-    let (_, blob) = packed(&tar_of(&many));
+    let (_, blob) = Stargz::packed(&tar_of(&many));
     // One for the tar, one for the table of contents.
     assert_eq!(members(&blob).len(), 2);
 }
@@ -110,8 +110,8 @@ fn the_table_says_of_an_entry_what_the_tar_says() {
         named(Header::file(&b"caf\xc3\xa9 \xff\xfe"[..], 0).with_xattr("user.x", &b"\x00\xff"[..]), "", ""),
         named(Header::file("before", 0).with_modified(Timestamp { seconds: -1, nanos: 600_000_000 }), "", ""),
     ];
-    let (_, blob) = packed(&tar_of(&entries));
-    let toc = toc(&blob);
+    let (_, blob) = Stargz::packed(&tar_of(&entries));
+    let toc = Stargz::toc(&blob);
     let [d, s, h, c, b, p, f, before] = &toc.entries[..] else { panic!("{toc:?}") };
     assert_eq!((d.name.as_str(), d.kind, d.mode, d.uid, d.gid), ("d/", TocKind::Dir, 0o1777, 1, 2));
     assert_eq!(d.modified, "2001-09-09T01:46:41Z");
@@ -131,81 +131,38 @@ fn the_table_says_of_an_entry_what_the_tar_says() {
 
 #[test]
 fn the_mode_is_the_one_that_the_tar_stores_with_its_type_bits() {
-    let mut tar = tar_of(&[(Header::file("f", 0), Vec::new())]);
-    tar[100..108].copy_from_slice(b"0100644\0");
-    tar[148..156].copy_from_slice(b"        ");
-    let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
-    tar[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    assert_eq!(toc(&packed(&tar).1).entries[0].mode, 0o100_644);
+    let tar = resealed(tar_of(&[file("f", Vec::new())]), 100, b"0100644\0");
+    assert_eq!(Stargz::toc(&Stargz::packed(&tar).1).entries[0].mode, 0o100_644);
 }
 
 #[test]
 fn tars_without_entries_or_without_an_end_and_bytes_behind_the_end_are_kept() {
-    let one = tar_of(&[file("f", data(700, 4))]);
-    let unended = one[..one.len() - 1024].to_vec();
-    let unpadded = one[..512 + 700].to_vec();
-    let followed = [&one[..], &[0; 9000], b"garbage"].concat();
-    for (tar, entries) in
-        [(Vec::new(), 0), (vec![0; 1024], 0), (vec![0; 10_240], 0), (unended, 1), (unpadded, 1), (followed, 1)]
-    {
-        let (packed, blob) = packed(&tar);
-        assert!(gunzip(body(&blob)) == tar);
-        assert_eq!(toc(&blob).entries.len(), entries);
-        assert_eq!(packed.diff_id, Digest::of(gunzip(&blob)));
+    writing::odd_tars_are_kept::<Stargz>(|blob, entries| {
         if entries == 0 {
-            assert_eq!(toc_json(&blob), b"{\n\t\"version\": 1,\n\t\"entries\": null\n}");
+            assert_eq!(Stargz::json(blob), b"{\n\t\"version\": 1,\n\t\"entries\": null\n}");
         }
-    }
+    });
 }
 
 #[test]
 fn a_tar_that_cannot_be_estargz_is_refused_and_the_ingest_aborted() {
-    let one = tar_of(&[file("f", data(700, 5))]);
-    let mut damaged = one.clone();
-    damaged[3] ^= 1;
-    let mut sparse = one.clone();
-    sparse[156] = b'S';
-    let sum: u32 = sparse[..148].iter().chain(&[b' '; 8]).chain(&sparse[156..512]).map(|byte| u32::from(*byte)).sum();
-    sparse[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    let cases = [
-        (tar_of(&[file("./stargz.index.json", data(3, 6))]), ErrorKind::Invalid),
-        (one[..900].to_vec(), ErrorKind::Corrupt),
-        (one[..300].to_vec(), ErrorKind::Corrupt),
-        (damaged, ErrorKind::Corrupt),
-        (data(100_000, 7), ErrorKind::Corrupt),
-        (sparse, ErrorKind::Unsupported),
-    ];
-    for (tar, kind) in cases {
-        let (outcome, _, fate) = try_pack(&tar, 2, Pace::Fast, 100);
-        assert_eq!(outcome.unwrap_err().kind(), kind);
-        assert_eq!(fate, Fate::Aborted);
-    }
+    let sparse = resealed(tar_of(&[file("f", data(700, 5))]), 156, b"S");
+    let with_table = tar_of(&[file("./stargz.index.json", data(3, 6))]);
+    let others = vec![(with_table, ErrorKind::Invalid), (sparse, ErrorKind::Unsupported)];
+    writing::damaged_tars_are_refused::<Stargz>(others);
 }
 
 /// Noise does not shrink, and files of one byte make as many members as there can be.
 #[test]
 fn the_smallest_and_the_least_compressible_files_stay_within_the_bound() {
-    let noise = |seed: u32| (0..512).map(|at| Digest::of(format!("{seed}/{at}")).as_bytes()[0]).collect::<Vec<u8>>();
-    let tiny: Vec<_> = (0..3000).map(|seed| file(&format!("{seed}"), noise(seed)[..1].to_vec())).collect();
-    let full: Vec<_> = (0..1500).map(|seed| file(&format!("{seed}"), noise(seed))).collect();
-    for files in [tiny, full] {
-        let tar = tar_of(&files);
-        let (packed, blob) = packed(&tar);
-        assert_eq!(toc(&blob).entries.len(), files.len());
-        assert_eq!(packed.diff_id, Digest::of(gunzip(&blob)));
-    }
+    let tiny = (0..3000).map(|seed| file(&format!("{seed}"), noise(1, seed))).collect();
+    let full = (0..1500).map(|seed| file(&format!("{seed}"), noise(512, seed))).collect();
+    writing::blobs_stay_within_the_bound::<Stargz>(vec![tiny, full]);
 }
 
 #[test]
 fn a_level_out_of_range_is_invalid_and_every_other_round_trips() {
-    for level in [-1, 13] {
-        let error = Estargz::new().recipe(Some(level)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.target().contains("0 to 12"), "{error}");
-    }
-    for level in 0..=12 {
-        assert!(matches!(Estargz::new().encoder(Some(level)), Ok(Encoder::Blocks(_))), "{level}");
-    }
+    writing::levels_are_checked::<Stargz>([-1, 13], "0 to 12", 0..=12);
 }
 
 #[test]
@@ -219,36 +176,25 @@ fn the_bytes_of_the_default_level_are_these() {
 
 #[test]
 fn the_footer_tells_estargz_from_gzip_where_the_tail_is_at_hand() {
-    let (_, blob) = packed(&tar_of(&[file("f", data(10, 8))]));
-    let codecs = Codecs::default();
-    let head = Sample::of_head(&blob);
-    assert_eq!(codecs.detect(&head.with_tail(&blob)).unwrap().compression(), Compression::EStargz);
-    assert_eq!(codecs.detect(&head.with_tail(&blob[1..blob.len() - 1])).unwrap().compression(), Compression::Gzip);
-    assert_eq!(codecs.detect(&head).unwrap().compression(), Compression::Gzip);
-    assert_eq!(codecs.of_media_type(&MediaType::OCI_LAYER_GZIP).unwrap().compression(), Compression::Gzip);
+    writing::the_footer_tells_it_from::<Stargz>(&Compression::Gzip);
 }
 
 #[test]
 fn estargz_with_docker_media_types_is_invalid_and_zstd_with_them_is_not() {
-    let codecs = Codecs::default();
-    let config = CompressionConfig::new(Compression::EStargz);
-    assert_eq!(codecs.of(&Compression::EStargz).unwrap().media_types().docker, None);
-    assert!(codecs.for_family(&config, MediaTypeFamily::Oci).is_ok());
-    assert_eq!(codecs.for_family(&config, MediaTypeFamily::Docker).unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(codecs.for_family(&config.with_level(13), MediaTypeFamily::Oci).unwrap_err().kind(), ErrorKind::Invalid);
-    assert!(codecs.for_family(&CompressionConfig::zstd(), MediaTypeFamily::Docker).is_ok());
+    writing::it_has_no_docker_media_type::<Stargz>();
+    assert!(Codecs::default().for_family(&CompressionConfig::zstd(), MediaTypeFamily::Docker).is_ok());
 }
 
 #[test]
 fn footers_of_both_forms_are_read_at_every_offset() {
     for offset in (0..200_000).step_by(1023).chain([u64::MAX]) {
-        let now = footer(offset);
+        let now = Stargz::footer(offset);
         let found = Footer::of_tail(&now).unwrap();
         assert_eq!((found.toc_offset, found.bytes), (offset, 51));
-        let found = Footer::of_tail(&[b"before", &estargz_rig::legacy_footer(offset)[..]].concat()).unwrap();
+        let found = Footer::of_tail(&[b"before", &legacy_footer(offset)[..]].concat()).unwrap();
         assert_eq!((found.toc_offset, found.bytes), (offset, 47));
     }
-    let good = footer(77);
+    let good = Stargz::footer(77);
     for at in 0..good.len() {
         let mut bad = good.clone();
         bad[at] = b'x';

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use cache_blobs::pack::{Budget, PackOptions, PackWriter, Packed, pack};
+use cache_blobs::pack::{Budget, PackOptions, PackTarget, PackWriter, Packed, PackedVariants, pack, pack_variants};
 use cache_core::Result;
 use cache_core::ports::Pool;
 use futures::future::{Either, join_all, select};
@@ -170,5 +170,95 @@ fn sixty_four_layers_on_two_workers_with_stalled_sinks_and_random_drops_all_end(
         }
         until(|| budget.usage().used_bytes == 0 && running.load(Ordering::SeqCst) == 0);
         assert!(budget.usage().peak_bytes <= 64_000);
+    }
+}
+
+/// Packs the same into a sink of each of `paces`.
+async fn pack_several(
+    budget: &Budget,
+    pool: &Arc<dyn Pool>,
+    running: &Arc<AtomicUsize>,
+    (bytes, seed, paces): (usize, u32, [Pace; 3]),
+) -> (Result<PackedVariants<()>>, Vec<Fate>) {
+    let codecs = [same_bytes(1000), same_bytes(300), same_bytes(700)];
+    let (ingests, seen): (Vec<_>, Vec<_>) = paces.map(sink).into_iter().unzip();
+    let target = |(codec, ingest)| PackTarget { codec, ingest, options: PackOptions::default() };
+    let targets = codecs.iter().map(|codec| codec as _).zip(ingests).map(target).collect();
+    let running = Running::new(running);
+    let produce = move |writer: &mut PackWriter| {
+        let _running = running;
+        write_all(writer, &data(bytes, seed))
+    };
+    let outcome = pack_variants(budget, pool, targets, produce).await;
+    (outcome, seen.iter().map(|seen| seen.lock().unwrap().fate.clone()).collect())
+}
+
+#[test]
+fn a_packing_of_several_variants_dropped_at_any_await_point_leaves_nothing() {
+    let (budget, pool, running) = (budget(2, 20_000), pool(), Arc::default());
+    let mut dropped = 0;
+    for polls in 0.. {
+        let codecs = [same_bytes(1000), same_bytes(300)];
+        let (ingests, seen): (Vec<_>, Vec<_>) = [Pace::Slow(2), Pace::Slow(3)].map(sink).into_iter().unzip();
+        let target = |(codec, ingest)| PackTarget { codec, ingest, options: PackOptions::default() };
+        let targets = codecs.iter().map(|codec| codec as _).zip(ingests).map(target).collect();
+        let guard = Running::new(&running);
+        let produce = move |writer: &mut PackWriter| {
+            let _running = guard;
+            write_all(writer, &data(30_000, 1))
+        };
+        let outcome = block_on(drop_at(polls, pack_variants(&budget, &pool, targets, produce)));
+        until(|| budget.usage().used_bytes == 0 && running.load(Ordering::SeqCst) == 0);
+        let fates: Vec<_> = seen.iter().map(|seen| seen.lock().unwrap().fate.clone()).collect();
+        if let Some(outcome) = outcome {
+            outcome.unwrap();
+            assert!(fates.iter().all(|fate| matches!(fate, Fate::Committed(_))));
+            break;
+        }
+        dropped += 1;
+        assert_eq!(fates, [Fate::Dropped, Fate::Dropped], "dropped at poll {polls}");
+    }
+    assert!(dropped > 30, "{dropped} await points");
+}
+
+#[test]
+fn thirty_two_layers_of_three_variants_on_two_workers_with_stalled_sinks_and_random_drops_all_end() {
+    for round in 0..5_u32 {
+        // Each owns 4000 bytes: room for 12, of which 8 stall.
+        let (budget, pool, running) = (budget(2, 48_000), pool(), Arc::default());
+        let mut moving = Vec::new();
+        let mut stalling = Vec::new();
+        for layer in 0..32_u32 {
+            let seed = layer + round * 100;
+            let bytes = 1 + seed.wrapping_mul(0x9e37_79b9) as usize % 60_000;
+            let fast = [Pace::Fast; 3];
+            match layer % 4 {
+                0 => {
+                    let stalls = [Pace::Slow(2), Pace::StallsAfter(bytes), Pace::Fast];
+                    stalling.push(pack_several(&budget, &pool, &running, (100_000, seed, stalls)));
+                }
+                1 => {
+                    let slow = [Pace::Slow(3), Pace::Fast, Pace::Slow(5)];
+                    let packing = pack_several(&budget, &pool, &running, (bytes, seed, slow));
+                    moving.push(drop_at(bytes % 40, packing));
+                }
+                _ => moving.push(drop_at(usize::MAX, pack_several(&budget, &pool, &running, (bytes, seed, fast)))),
+            }
+        }
+        let outcomes = block_on(async {
+            let (moving, stalling) = (join_all(moving), join_all(stalling));
+            pin_mut!(moving, stalling);
+            match select(moving, stalling).await {
+                Either::Left((outcomes, _stalling)) => outcomes,
+                Either::Right(_) => panic!("a stalled sink never ends"),
+            }
+        });
+        assert_eq!(outcomes.len(), 24);
+        for (outcome, fates) in outcomes.into_iter().flatten() {
+            outcome.unwrap();
+            assert!(fates.iter().all(|fate| matches!(fate, Fate::Committed(_))));
+        }
+        until(|| budget.usage().used_bytes == 0 && running.load(Ordering::SeqCst) == 0);
+        assert!(budget.usage().peak_bytes <= 48_000);
     }
 }

@@ -4,27 +4,14 @@
 
 mod pack_rig;
 
-use std::io::Write;
-
-use cache_blobs::codec::{Codecs, error_of_io};
-use cache_blobs::pack::{PackOptions, PackWriter, pack};
-use cache_core::{Compression, Digest, Error};
-use pack_rig::{Pace, budget, data, pool, sink};
-use pollster::block_on;
+use cache_blobs::codec::Codecs;
+use cache_core::{Compression, Digest};
+use pack_rig::{Pace, data, pack_with};
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 
 fn digests(tar: &[u8], compression: &Compression, workers: usize, pace: Pace, piece: usize) -> (Digest, Digest) {
     let codec = Codecs::default().of(compression).unwrap();
-    let (ingest, _) = sink(pace);
-    let tar = tar.to_vec();
-    let produce = move |writer: &mut PackWriter| {
-        for piece in tar.chunks(piece) {
-            writer.write_all(piece).map_err(|error| error_of_io("write", "a test tar", error))?;
-        }
-        Ok::<_, Error>(())
-    };
-    let budget = budget(workers, 128 << 20);
-    let packed = block_on(pack(&budget, &pool(), &*codec, ingest, PackOptions::default(), produce)).unwrap();
+    let packed = pack_with(&*codec, tar, workers, pace, piece).0.unwrap();
     (packed.info.digest, packed.diff_id)
 }
 

@@ -54,10 +54,27 @@ fn directories_are_debug_send_and_sync() {
 }
 
 #[test]
+fn packings_are_debug_send_and_sync() {
+    holds::<cache_blobs::pack::Budget>();
+    holds::<cache_blobs::pack::PackOptions>();
+    holds::<cache_blobs::pack::PackTarget<'_>>();
+    holds::<cache_blobs::pack::PackWriter>();
+    holds::<cache_blobs::pack::Packed<()>>();
+    holds::<cache_blobs::pack::PackedVariants<()>>();
+    holds::<cache_blobs::pack::FailedVariant>();
+}
+
+#[test]
 fn conversions_and_remotes_are_debug_send_and_sync() {
     holds::<cache_blobs::convert::Converter>();
     holds::<cache_blobs::convert::ConverterBackends>();
     holds::<cache_blobs::convert::ConversionLimits>();
+    #[cfg(feature = "estargz")]
+    {
+        holds::<cache_blobs::convert::PrioritizedLayer>();
+        holds::<cache_blobs::codec::estargz::PrefetchOptions>();
+        holds::<cache_blobs::codec::estargz::PrefetchOrder>();
+    }
     holds::<cache_blobs::chain::RemoteOptions>();
     holds::<cache_blobs::chain::Remotes>();
     holds::<cache_blobs::chain::VariantRemotes>();

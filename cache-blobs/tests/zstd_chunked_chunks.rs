@@ -2,14 +2,13 @@
 #![cfg(all(feature = "estargz", feature = "zstd-chunked"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod estargz_rig;
 mod pack_rig;
-mod zstd_chunked_rig;
+mod toc_rig;
 
 use cache_blobs::codec::zstd_chunked::ChunkKind;
 use cache_core::Digest;
-use estargz_rig::{file, tar_of};
-use zstd_chunked_rig::{files, noise, open, packed, read, toc, unzstd};
+use toc_rig::reading::files;
+use toc_rig::{Chunked, Format, file, noise, read, tar_of};
 
 const BLOCK: usize = 4 << 20;
 
@@ -63,8 +62,8 @@ fn a_file_is_cut_where_the_checksum_says_and_at_runs_of_1024_zeros() {
         vec![1],
     ];
     for contents in cases {
-        let (_, blob) = packed(&tar_of(&[file("f", contents.clone())]));
-        let chunks = files(&toc(&blob)).remove(0);
+        let (_, blob) = Chunked::packed(&tar_of(&[file("f", contents.clone())]));
+        let chunks = files(&Chunked::toc(&blob)).remove(0);
         let expected = expected(&contents);
         let first = &chunks[0];
         assert_eq!((first.size, first.digest), (contents.len() as u64, Some(Digest::of(&contents))));
@@ -95,11 +94,11 @@ fn chunks_over_the_borders_of_blocks_are_whole_and_so_are_their_digests() {
     ];
     for contents in cases {
         // The header is in the first block, too, and a second file behind the first one.
-        let (_, blob) = packed(&tar_of(&[file("f", contents.clone()), file("g", b"after".to_vec())]));
-        let chunks = files(&toc(&blob)).remove(0);
+        let (_, blob) = Chunked::packed(&tar_of(&[file("f", contents.clone()), file("g", b"after".to_vec())]));
+        let chunks = files(&Chunked::toc(&blob)).remove(0);
         let end = chunks[0].end_offset;
         assert_eq!(chunks[0].digest, Some(Digest::of(&contents)));
-        assert!(unzstd(&blob[chunks[0].offset as usize..end as usize]) == contents);
+        assert!(Chunked::decode(&blob[chunks[0].offset as usize..end as usize]) == contents);
         let mut covered = 0;
         for (number, chunk) in chunks.iter().enumerate().filter(|_| chunks.len() > 1) {
             assert_eq!(chunk.chunk_offset, covered);
@@ -108,10 +107,10 @@ fn chunks_over_the_borders_of_blocks_are_whole_and_so_are_their_digests() {
             assert_eq!(chunk.chunk_digest, Some(Digest::of(part)), "{number}");
             assert_eq!(chunk.chunk_kind == ChunkKind::Zeros, part.len() >= 1024 && part.iter().all(|byte| *byte == 0));
             let end = chunks.get(number + 1).map_or(end, |next| next.offset);
-            assert!(unzstd(&blob[chunk.offset as usize..end as usize]) == part);
+            assert!(Chunked::decode(&blob[chunk.offset as usize..end as usize]) == part);
         }
         assert_eq!(covered, if chunks.len() > 1 { contents.len() as u64 } else { 0 });
-        assert!(read(&open(blob).unwrap(), "f").unwrap() == contents);
+        assert!(read(&Chunked::open(blob).unwrap(), "f").unwrap() == contents);
     }
 }
 
@@ -136,21 +135,22 @@ fn often_cut(bytes: usize) -> Vec<u8> {
 #[test]
 fn a_file_that_is_made_to_be_cut_often_is_not_cut_more_than_every_4_kib() {
     let contents = often_cut(3 * BLOCK);
-    let (packed, blob) = packed(&tar_of(&[file("f", contents.clone())]));
-    let chunks = files(&toc(&blob)).remove(0);
+    let (packed, blob) = Chunked::packed(&tar_of(&[file("f", contents.clone())]));
+    let chunks = files(&Chunked::toc(&blob)).remove(0);
     assert!(chunks.len() > 1024, "{}", chunks.len());
     assert!(chunks.len() <= 4 * BLOCK / 4096, "{}", chunks.len());
-    assert_eq!(packed.diff_id, Digest::of(unzstd(&blob)));
-    assert!(read(&open(blob).unwrap(), "f").unwrap() == contents);
+    assert_eq!(packed.diff_id, Digest::of(Chunked::decode(&blob)));
+    assert!(read(&Chunked::open(blob).unwrap(), "f").unwrap() == contents);
 }
 
 #[test]
 fn every_payload_begins_and_ends_a_frame_and_entries_without_share_one() {
     let many: Vec<_> = (0..300).map(|number| file(&format!("e{number}"), Vec::new())).collect();
-    let (_, blob) = packed(&tar_of(&many));
+    let (_, blob) = Chunked::packed(&tar_of(&many));
     // One for the tar; three are skippable.
     assert_eq!(frames(&blob), (1, 3));
-    let (_, blob) = packed(&tar_of(&[file("a", b"a".to_vec()), file("b", Vec::new()), file("c", b"c".to_vec())]));
+    let (_, blob) =
+        Chunked::packed(&tar_of(&[file("a", b"a".to_vec()), file("b", Vec::new()), file("c", b"c".to_vec())]));
     assert_eq!(frames(&blob), (5, 3));
 }
 

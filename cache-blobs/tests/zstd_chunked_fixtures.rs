@@ -2,17 +2,15 @@
 #![cfg(all(feature = "estargz", feature = "zstd-chunked"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod estargz_rig;
 mod pack_rig;
-mod zstd_chunked_rig;
+mod toc_rig;
 
 use std::path::Path;
 
-use cache_blobs::codec::zstd_chunked::{ChunkKind, TocEntry, TocKind, TocLimits, is_zstd_chunked};
+use cache_blobs::codec::zstd_chunked::{ChunkKind, TocEntry, TocLimits};
 use cache_core::{Annotations, Digest};
-use estargz_rig::MemoryBlob;
-use pollster::block_on;
-use zstd_chunked_rig::{files, manifest, numbers, open_with, packed, read, tar_split, toc, unzstd};
+use toc_rig::reading::{every_file_has_its_digest, files};
+use toc_rig::{Chunked, Format, numbers, tar_split};
 
 fn layer() -> (Annotations, Vec<u8>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/zstd-chunked");
@@ -23,35 +21,28 @@ fn layer() -> (Annotations, Vec<u8>) {
 #[test]
 fn their_layer_is_parsed_and_every_file_has_its_digest() {
     let (annotations, blob) = layer();
-    assert!(block_on(is_zstd_chunked(&MemoryBlob::new(blob.clone()))).unwrap());
-    let reader = open_with(blob.clone(), &annotations, TocLimits::default()).unwrap();
+    assert!(Chunked::is(blob.clone()));
+    let reader = Chunked::open_with(blob.clone(), &annotations, TocLimits::default()).unwrap();
     // The footer says the same as the annotations.
-    let by_footer = open_with(blob, &Annotations::new(), TocLimits::default()).unwrap();
+    let by_footer = Chunked::open(blob).unwrap();
     assert_eq!(reader.footer(), by_footer.footer());
     assert_eq!(reader.toc(), by_footer.toc());
-    let mut seen = 0;
-    for entry in reader.toc().entries.iter().filter(|entry| entry.kind == TocKind::Reg) {
-        let contents = read(&reader, &entry.name).unwrap();
-        assert_eq!(contents.len() as u64, entry.size);
-        assert_eq!((entry.size > 0).then(|| Digest::of(contents)), entry.digest);
-        seen += 1;
-    }
-    assert_eq!(seen, 10);
+    assert_eq!(every_file_has_its_digest::<Chunked>(&reader, &reader.toc().entries, None), 10);
 }
 
 #[test]
 fn of_the_same_tar_ours_has_the_same_entries_and_chunks_but_for_the_offsets() {
     let (_, theirs) = layer();
-    let (_, ours) = packed(&unzstd(&theirs));
+    let (_, ours) = Chunked::packed(&Chunked::decode(&theirs));
     let without_offsets = |blob: &[u8]| -> Vec<TocEntry> {
         let clear = |mut entry: TocEntry| {
             (entry.offset, entry.end_offset) = (0, 0);
             entry
         };
-        toc(blob).entries.into_iter().map(clear).collect()
+        Chunked::toc(blob).entries.into_iter().map(clear).collect()
     };
     assert_eq!(without_offsets(&ours), without_offsets(&theirs));
-    let entries = toc(&theirs).entries;
+    let entries = Chunked::toc(&theirs).entries;
     // The rolling checksum and runs of zeros both cut.
     let chunks = |name: &str| entries.iter().filter(|entry| entry.name == name).collect::<Vec<_>>();
     assert_eq!(
@@ -65,18 +56,18 @@ fn of_the_same_tar_ours_has_the_same_entries_and_chunks_but_for_the_offsets() {
 #[test]
 fn of_the_same_tar_our_tar_split_data_is_byte_for_byte_theirs() {
     let (_, theirs) = layer();
-    let (_, ours) = packed(&unzstd(&theirs));
-    let (ours, theirs) = (tar_split(&ours).unwrap(), tar_split(&theirs).unwrap());
-    assert_eq!(String::from_utf8(ours).unwrap(), String::from_utf8(theirs).unwrap());
+    let (_, ours) = Chunked::packed(&Chunked::decode(&theirs));
+    let text = |blob: &[u8]| String::from_utf8(Chunked::decode(tar_split(blob).unwrap())).unwrap();
+    assert_eq!(text(&ours), text(&theirs));
 }
 
 /// The fields of our JSON are theirs, and so are the names of all values.
 #[test]
 fn the_json_has_the_same_fields() {
     let (_, theirs) = layer();
-    let (_, ours) = packed(&unzstd(&theirs));
+    let (_, ours) = Chunked::packed(&Chunked::decode(&theirs));
     let fields = |blob: &[u8]| {
-        let json: serde_json::Value = serde_json::from_slice(&unzstd(manifest(blob))).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&Chunked::json(blob)).unwrap();
         let mut top: Vec<String> = json.as_object().unwrap().keys().cloned().collect();
         top.sort();
         let of = |entry: &serde_json::Value| {
@@ -92,16 +83,16 @@ fn the_json_has_the_same_fields() {
 #[test]
 fn every_frame_of_theirs_and_ours_is_where_the_table_says() {
     let (_, theirs) = layer();
-    let (_, ours) = packed(&unzstd(&theirs));
+    let (_, ours) = Chunked::packed(&Chunked::decode(&theirs));
     for blob in [theirs, ours] {
-        for chunks in files(&toc(&blob)) {
+        for chunks in files(&Chunked::toc(&blob)) {
             let end = chunks[0].end_offset;
             assert!(end <= numbers(&blob)[0] - 8);
-            let whole = unzstd(&blob[chunks[0].offset as usize..end as usize]);
+            let whole = Chunked::decode(&blob[chunks[0].offset as usize..end as usize]);
             assert_eq!(Some(Digest::of(whole)), chunks[0].digest);
             for (number, chunk) in chunks.iter().enumerate().filter(|_| chunks.len() > 1) {
                 let end = chunks.get(number + 1).map_or(end, |next| next.offset);
-                let bytes = unzstd(&blob[chunk.offset as usize..end as usize]);
+                let bytes = Chunked::decode(&blob[chunk.offset as usize..end as usize]);
                 assert_eq!((bytes.len() as u64, Some(Digest::of(bytes))), (chunk.chunk_size, chunk.chunk_digest));
             }
         }

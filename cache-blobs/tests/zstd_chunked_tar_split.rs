@@ -2,19 +2,17 @@
 #![cfg(all(feature = "estargz", feature = "zstd-chunked"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod estargz_rig;
 mod pack_rig;
-mod zstd_chunked_rig;
+mod toc_rig;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cache_blobs::codec::zstd_chunked::{TAR_SPLIT_POSITION, TocLimits, ZstdChunkedReader};
 use cache_blobs::tar::{Header, Timestamp};
 use cache_core::Digest;
-use estargz_rig::{file, tar_of};
 use pack_rig::data;
 use serde::Deserialize;
-use zstd_chunked_rig::{numbers, open_with, packed, read, tar_split, toc, unzstd};
+use toc_rig::{Chunked, Format, file, numbers, read, resealed, tar_of, tar_split};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,74 +70,53 @@ fn the_tar_is_rebuilt_from_the_data_and_the_files() {
     let one = tar_of(&[file("f", data(700, 4))]);
     let padded = [&one[..], &vec![0; 5 << 20]].concat();
     for tar in [many, one[..one.len() - 1024].to_vec(), one[..512 + 700].to_vec(), padded, one, Vec::new()] {
-        let (packed, blob) = packed(&tar);
-        let split = tar_split(&blob).unwrap();
-        let reader = open_with(blob, &packed.annotations, TocLimits::default()).unwrap();
+        let (packed, blob) = Chunked::packed(&tar);
+        let split = Chunked::decode(tar_split(&blob).unwrap());
+        let reader = Chunked::open_with(blob, &packed.annotations, TocLimits::default()).unwrap();
         assert!(rebuilt(&split, &reader) == tar);
     }
 }
 
 /// A tar of one file with other bytes in its header.
 fn with_field(at: usize, bytes: &[u8]) -> Vec<u8> {
-    let mut tar = tar_of(&[file("f", data(700, 5))]);
-    tar[at..at + bytes.len()].copy_from_slice(bytes);
-    tar[148..156].copy_from_slice(b"        ");
-    let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
-    tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    tar
+    resealed(tar_of(&[file("f", data(700, 5))]), at, bytes)
 }
 
 #[test]
 fn tars_of_which_the_table_cannot_say_all_have_no_data() {
-    let gnu_with_atime = {
-        let mut tar = with_field(257, b"ustar  \0");
-        tar = {
-            let mut it = tar;
-            it[345..356].copy_from_slice(b"14000000000");
-            it
-        };
-        let sum: u32 = tar[..148].iter().chain(&[b' '; 8]).chain(&tar[156..512]).map(|byte| u32::from(*byte)).sum();
-        tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        tar
-    };
+    let gnu_with_atime = resealed(with_field(257, b"ustar  \0"), 345, b"14000000000");
     let mut far = Header::file("f", 0);
     far.records.insert(b"atime".to_vec(), b"300000000000".to_vec());
-    let entries = |entries: &[(Header, Vec<u8>)]| tar_of(entries);
     let cases = [
-        ("a name twice", entries(&[file("f", data(9, 1)), file("./f", data(9, 2))])),
-        ("a name that is no UTF-8", entries(&[(Header::file(&b"\xff"[..], 0), Vec::new())])),
-        ("a link to such a name", entries(&[(Header::symlink("l", &b"\xff"[..]), Vec::new())])),
+        ("a name twice", tar_of(&[file("f", data(9, 1)), file("./f", data(9, 2))])),
+        ("a name that is no UTF-8", tar_of(&[(Header::file(&b"\xff"[..], 0), Vec::new())])),
+        ("a link to such a name", tar_of(&[(Header::symlink("l", &b"\xff"[..]), Vec::new())])),
         (
             "an attribute of such a name",
-            entries(&[(Header::file("f", 0).with_xattr(&b"user.\xff"[..], "v"), Vec::new())]),
+            tar_of(&[(Header::file("f", 0).with_xattr(&b"user.\xff"[..], "v"), Vec::new())]),
         ),
-        ("a time after the year 9999", entries(&[(far, Vec::new())])),
+        ("a time after the year 9999", tar_of(&[(far, Vec::new())])),
         ("times of old GNU archives", gnu_with_atime),
         ("something behind the end", [&tar_of(&[file("f", data(9, 1))])[..], &[0; 5000], b"x"].concat()),
         ("a contiguous file", with_field(156, b"7")),
     ];
     for (what, tar) in cases {
-        let (packed, blob) = packed(&tar);
+        let (packed, blob) = Chunked::packed(&tar);
         assert_eq!(tar_split(&blob), None, "{what}");
-        assert_eq!(toc(&blob).tar_split, None, "{what}");
+        assert_eq!(Chunked::toc(&blob).tar_split, None, "{what}");
         assert!(!packed.annotations.contains_key(TAR_SPLIT_POSITION), "{what}");
         assert_eq!(numbers(&blob)[4..], [0; 3], "{what}");
-        assert!(unzstd(&blob) == tar, "{what}");
-        let reader = open_with(blob, &packed.annotations, TocLimits::default()).unwrap();
+        assert!(Chunked::decode(&blob) == tar, "{what}");
+        let reader = Chunked::open_with(blob, &packed.annotations, TocLimits::default()).unwrap();
         assert_eq!(reader.footer().tar_split, None, "{what}");
     }
     // The plain forms of the same have them.
     for tar in [with_field(257, b"ustar  \0"), with_field(156, b"0")] {
-        assert!(tar_split(&packed(&tar).1).is_some());
+        assert!(tar_split(&Chunked::packed(&tar).1).is_some());
     }
     let dated = Header::file("f", 0).with_modified(Timestamp { seconds: -9, nanos: 5 });
-    let (packed, blob) = packed(&tar_of(&[(dated, Vec::new())]));
-    assert_eq!(toc(&blob).entries[0].modified, "1969-12-31T23:59:51.000000005Z");
-    assert_eq!(Some(Digest::of(zstd_split(&blob))), toc(&blob).tar_split);
+    let (packed, blob) = Chunked::packed(&tar_of(&[(dated, Vec::new())]));
+    assert_eq!(Chunked::toc(&blob).entries[0].modified, "1969-12-31T23:59:51.000000005Z");
+    assert_eq!(Some(Digest::of(tar_split(&blob).unwrap())), Chunked::toc(&blob).tar_split);
     assert!(packed.annotations.contains_key(TAR_SPLIT_POSITION));
-}
-
-fn zstd_split(blob: &[u8]) -> &[u8] {
-    let [.., offset, compressed, _] = numbers(blob).map(|it| it as usize);
-    &blob[offset..offset + compressed]
 }

@@ -2,28 +2,26 @@
 #![cfg(all(feature = "estargz", feature = "zstd-chunked"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod estargz_rig;
 mod pack_rig;
-mod zstd_chunked_rig;
+mod toc_rig;
 
 use cache_blobs::codec::zstd_chunked::{
     Base64Bytes, MANIFEST_CHECKSUM, MANIFEST_POSITION, TAR_SPLIT_POSITION, TocKind,
 };
-use cache_blobs::codec::{Codec, Codecs, Encoder, ZstdChunked};
+use cache_blobs::codec::{Codec, Codecs, ZstdChunked};
 use cache_blobs::tar::{Header, Kind, Timestamp};
 use cache_core::annotation::UNCOMPRESSED;
-use cache_core::{Compression, CompressionConfig, Digest, ErrorKind, MediaType, MediaTypeFamily};
-use estargz_rig::{file, tar_of};
+use cache_core::{Compression, Digest, MediaType};
 use pack_rig::{Fate, Pace, data, decode};
-use zstd_chunked_rig::{body, manifest, noise, numbers, packed, toc, try_pack, unzstd};
+use toc_rig::{Chunked, Format, file, manifest, noise, numbers, tar_of, writing};
 
 #[test]
 fn any_zstd_reader_gives_the_tar_which_is_what_the_diff_id_covers() {
     let tar = tar_of(&[(Header::directory("d"), Vec::new()), file("d/f", data(9_300_000, 1)), file("d/g", data(5, 2))]);
-    let (packed, blob, fate) = try_pack(&tar, 2, Pace::Fast, 70_001);
+    let (packed, blob, fate) = Chunked::try_pack(&tar, 2, Pace::Fast, 70_001);
     let packed = packed.unwrap();
-    assert!(unzstd(&blob) == tar);
-    assert!(unzstd(body(&blob)) == tar);
+    assert!(Chunked::decode(&blob) == tar);
+    assert!(Chunked::decode(Chunked::body(&blob)) == tar);
     assert!(decode(&Codecs::default(), blob).unwrap() == tar);
     assert_eq!(packed.diff_id, Digest::of(&tar));
     assert_eq!(packed.uncompressed_bytes, tar.len() as u64);
@@ -34,15 +32,15 @@ fn any_zstd_reader_gives_the_tar_which_is_what_the_diff_id_covers() {
 
 #[test]
 fn footer_and_annotations_tell_where_the_table_and_the_tar_split_data_are() {
-    let (packed, blob) = packed(&tar_of(&[file("f", data(10, 3))]));
+    let (packed, blob) = Chunked::packed(&tar_of(&[file("f", data(10, 3))]));
     let [offset, compressed, bytes, kind, split_offset, split_compressed, split_bytes] = numbers(&blob);
     assert_eq!(kind, 1);
     assert_eq!(split_offset, offset + compressed + 8);
-    assert_eq!(split_offset + split_compressed + 72, blob.len() as u64);
+    assert_eq!(split_offset + split_compressed + Chunked::FOOTER_BYTES as u64, blob.len() as u64);
     let table = manifest(&blob);
     let split = &blob[split_offset as usize..][..split_compressed as usize];
-    assert_eq!(unzstd(table).len() as u64, bytes);
-    assert_eq!(unzstd(split).len() as u64, split_bytes);
+    assert_eq!(Chunked::decode(table).len() as u64, bytes);
+    assert_eq!(Chunked::decode(split).len() as u64, split_bytes);
     // Each lies in a skippable frame of its own.
     for (at, content) in [(offset, table), (split_offset, split)] {
         let header = &blob[at as usize - 8..at as usize];
@@ -55,7 +53,7 @@ fn footer_and_annotations_tell_where_the_table_and_the_tar_split_data_are() {
     assert_eq!(annotations[TAR_SPLIT_POSITION], format!("{split_offset}:{split_compressed}:{split_bytes}"));
     // Readers of containers/storage refuse a layer that has eStargz's, too.
     assert_eq!(annotations.len(), 3);
-    assert_eq!(toc(&blob).tar_split, Some(Digest::of(split)));
+    assert_eq!(Chunked::toc(&blob).tar_split, Some(Digest::of(split)));
 }
 
 #[test]
@@ -76,8 +74,8 @@ fn the_table_says_of_an_entry_what_the_tar_says() {
         plain(dated),
         file("f", b"contents".to_vec()),
     ];
-    let (_, blob) = packed(&tar_of(&entries));
-    let toc = toc(&blob);
+    let (_, blob) = Chunked::packed(&tar_of(&entries));
+    let toc = Chunked::toc(&blob);
     let [d, s, h, c, b, p, x, t, f] = &toc.entries[..] else { panic!("{toc:?}") };
     assert_eq!((d.name.as_str(), d.kind, d.mode, d.uid, d.gid), ("d/", TocKind::Dir, 0o1777, 1, 2));
     assert_eq!(d.modified, "2001-09-09T01:46:40.5Z");
@@ -92,64 +90,36 @@ fn the_table_says_of_an_entry_what_the_tar_says() {
     assert_eq!((f.size, f.digest), (8, Some(Digest::of("contents"))));
     // A file of one chunk says nothing of chunks.
     assert_eq!((f.chunk_size, f.chunk_offset, f.chunk_digest), (0, 0, None));
-    assert_eq!(unzstd(&blob[f.offset as usize..f.end_offset as usize]), b"contents");
-    let json = unzstd(manifest(&blob));
+    assert_eq!(Chunked::decode(&blob[f.offset as usize..f.end_offset as usize]), b"contents");
+    let json = Chunked::json(&blob);
     assert!(json.starts_with(br#"{"version":1,"entries":[{"name":"d/","type":"dir","#));
 }
 
 #[test]
 fn tars_without_entries_or_without_an_end_and_bytes_behind_the_end_are_kept() {
-    let one = tar_of(&[file("f", data(700, 4))]);
-    let unended = one[..one.len() - 1024].to_vec();
-    let unpadded = one[..512 + 700].to_vec();
-    let followed = [&one[..], &[0; 9000], b"garbage"].concat();
-    for (tar, entries) in
-        [(Vec::new(), 0), (vec![0; 1024], 0), (vec![0; 10_240], 0), (unended, 1), (unpadded, 1), (followed, 1)]
-    {
-        let (packed, blob) = packed(&tar);
-        assert!(unzstd(&blob) == tar);
-        assert_eq!(toc(&blob).entries.len(), entries);
-        assert_eq!(packed.diff_id, Digest::of(&tar));
-    }
+    writing::odd_tars_are_kept::<Chunked>(|blob, _| {
+        assert!(Chunked::decode(blob) == Chunked::decode(Chunked::body(blob)))
+    });
 }
 
 #[test]
 fn a_tar_that_is_none_is_refused_and_the_ingest_aborted() {
-    let one = tar_of(&[file("f", data(700, 5))]);
-    let mut damaged = one.clone();
-    damaged[3] ^= 1;
-    for tar in [one[..900].to_vec(), one[..300].to_vec(), damaged, data(100_000, 7)] {
-        let (outcome, _, fate) = try_pack(&tar, 2, Pace::Fast, 100);
-        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(fate, Fate::Aborted);
-    }
+    writing::damaged_tars_are_refused::<Chunked>(Vec::new());
 }
 
 /// Noise does not shrink, files of one byte make as many frames as files can, and so do runs of zeros.
 #[test]
 fn the_smallest_and_the_least_compressible_files_stay_within_the_bound() {
-    let tiny: Vec<_> = (0..9000).map(|seed| file(&format!("{seed}"), noise(1, seed))).collect();
-    let full: Vec<_> = (0..9000).map(|seed| file(&format!("{seed}"), noise(512, seed))).collect();
+    let tiny = (0..9000).map(|seed| file(&format!("{seed}"), noise(1, seed))).collect();
+    let full = (0..9000).map(|seed| file(&format!("{seed}"), noise(512, seed))).collect();
     let holes = vec![file("holes", [&[0; 1024][..], b"x"].concat().repeat(8200))];
     let large = vec![file("noise", noise(9 << 20, 1))];
-    for files in [tiny, full, holes, large] {
-        let tar = tar_of(&files);
-        let (packed, blob) = packed(&tar);
-        assert!(toc(&blob).entries.len() >= files.len());
-        assert_eq!(packed.diff_id, Digest::of(unzstd(&blob)));
-    }
+    writing::blobs_stay_within_the_bound::<Chunked>(vec![tiny, full, holes, large]);
 }
 
 #[test]
 fn a_level_out_of_range_is_invalid_and_every_other_is_accepted() {
-    for level in [-8, 23] {
-        let error = ZstdChunked::new().recipe(Some(level)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.target().contains("-7 to 22"), "{error}");
-    }
-    for level in -7..=22 {
-        assert!(matches!(ZstdChunked::new().encoder(Some(level)), Ok(Encoder::Blocks(_))), "{level}");
-    }
+    writing::levels_are_checked::<Chunked>([-8, 23], "-7 to 22", -7..=22);
 }
 
 #[test]
@@ -166,11 +136,6 @@ fn the_recipe_names_what_the_bytes_depend_on() {
 
 #[test]
 fn zstd_chunked_is_found_by_its_name_and_has_no_docker_media_type() {
-    let codecs = Codecs::default();
-    assert_eq!(codecs.named("zstd:chunked").unwrap().compression(), Compression::ZSTD_CHUNKED);
-    let config = CompressionConfig::new(Compression::ZSTD_CHUNKED);
-    assert_eq!(codecs.of(&Compression::ZSTD_CHUNKED).unwrap().media_types().docker, None);
-    assert!(codecs.for_family(&config, MediaTypeFamily::Oci).is_ok());
-    assert_eq!(codecs.for_family(&config, MediaTypeFamily::Docker).unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(codecs.of_media_type(&MediaType::OCI_LAYER_ZSTD).unwrap().compression().name(), "zstd");
+    assert_eq!(Codecs::default().named("zstd:chunked").unwrap().compression(), Compression::ZSTD_CHUNKED);
+    writing::it_has_no_docker_media_type::<Chunked>();
 }

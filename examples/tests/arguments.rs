@@ -27,6 +27,12 @@ fn assert_names(arguments: &[&str], names: &[&str]) {
     }
 }
 
+#[test]
+fn prioritised_files_are_for_estargz_alone() {
+    let convert = ["convert", "--store=STORE", "--blob=x", "--prioritized-files=list", "--compression=gzip"];
+    assert_names(&convert, &["--prioritized-files", "estargz"]);
+}
+
 fn build_with(argument: &str) -> Vec<&str> {
     vec!["build", "--store=STORE", "--step=a=echo a > a", argument]
 }

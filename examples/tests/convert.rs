@@ -8,8 +8,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cache_blobs::codec::Codecs;
-use cache_blobs::tar::{Header, Writer};
-use serde_json::Value;
+use cache_blobs::tar::{Header, Reader, Writer};
+use cache_core::Digest;
+use serde_json::{Value, json};
 use support::building::{Build, assert_prunes_to_nothing, assert_undamaged, blob, latest, layers, option};
 use support::{layercache, run_json};
 use tempfile::tempdir;
@@ -68,6 +69,32 @@ fn a_layer_is_converted_around_and_its_tar_stays() {
         diff_ids.insert(report["diffID"].to_string());
     }
     assert_eq!(diff_ids.len(), 1);
+    assert_undamaged(&store);
+    assert_prunes_to_nothing(&store);
+}
+
+#[test]
+fn prioritised_files_make_another_tar_and_those_that_the_layer_has_not_are_told() {
+    let work = tempdir().unwrap();
+    let (store, list) = (work.path().join("store"), work.path().join("list"));
+    let plain = tar(work.path());
+    let prioritized = |names: &str| {
+        std::fs::write(&list, names).unwrap();
+        let options = [option("store", &store), option("blob", &plain), option("prioritized-files", &list)];
+        let command = ["convert".into(), "--json".into(), "--compression=estargz".into()];
+        let report = run_json(command.into_iter().chain(options));
+        let tar = decoded(&blob(&store, report["digest"].as_str().unwrap()));
+        assert_eq!(report["diffID"], Digest::of(&tar).to_string());
+        let mut reader = Reader::new(&tar[..]);
+        let mut names = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            names.push(String::from_utf8(entry.header().path.clone()).unwrap());
+        }
+        (names, report["missing"].clone())
+    };
+    assert_eq!(prioritized("./none\n/file\n"), (vec!["file".into(), ".prefetch.landmark".into()], json!(["./none"])));
+    assert_eq!(prioritized(""), (vec![".no.prefetch.landmark".into(), "file".into()], json!([])));
+    assert_eq!(convert(&store, &plain, "estargz")["missing"], json!([]));
     assert_undamaged(&store);
     assert_prunes_to_nothing(&store);
 }
@@ -134,4 +161,29 @@ fn a_cache_export_that_forces_a_compression_converts_every_layer() {
     Build::new(&other, &STEPS).with_cache_import(&cache).with_layout(&copy).run();
     let ids = |directory: &Path| layers(&latest(directory)).into_iter().map(|(_, diff_id)| diff_id).collect::<Vec<_>>();
     assert_eq!(ids(&copy), ids(&image));
+}
+
+#[test]
+fn an_image_and_caches_that_force_other_compressions_each_get_theirs_of_the_same_tars() {
+    let work = tempdir().unwrap();
+    let (store, image) = (work.path().join("store"), work.path().join("image"));
+    let wanted = [("zstd", "tar+zstd"), ("estargz", "tar+gzip"), ("uncompressed", "tar")];
+    let place = |name: &str| work.path().join(name);
+    let build = wanted.iter().fold(Build::new(&store, &STEPS).with_layout(&image), |build, (name, _)| {
+        build.with_cache_export(&place(name), &format!(",mode=max,compression={name},force-compression=true"))
+    });
+    build.run();
+    let own: Vec<_> = layers(&latest(&image)).into_iter().map(|(_, diff_id)| diff_id).collect();
+    for (name, ending) in wanted {
+        let spec = format!("type=local,src={}", place(name).display());
+        let inspected = run_json(["cache", "inspect", &spec, "--json"]);
+        let blobs = inspected["blobs"].as_array().unwrap();
+        let is_named = |blob: &Value| blob["mediaType"] == format!("application/vnd.oci.image.layer.v1.{ending}");
+        assert!(blobs.len() == own.len() && blobs.iter().all(is_named), "{inspected}");
+        // An eStargz DiffID covers the table of contents, too.
+        let has_tars = blobs.iter().all(|blob| own.iter().any(|id| blob["diffID"] == *id));
+        assert_eq!(has_tars, name != "estargz", "{inspected}");
+    }
+    assert_undamaged(&store);
+    assert_prunes_to_nothing(&store);
 }

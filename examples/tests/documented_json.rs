@@ -92,7 +92,7 @@ fn every_documented_key_is_printed_in_its_place() {
     let file = blob(&store, digest);
     assert_documented("{\"diffID\",\"entries\"", &command(&["apply"], &[("blob", &file), ("into", &place("into"))]));
     let converted = command(&["convert", "--compression=zstd"], &[("blob", &file), ("store", &store)]);
-    assert_documented("{\"mediaType\",\"digest\",\"size\",\"diffID\",\"annotations\"}", &converted);
+    assert_documented("{\"mediaType\",\"digest\",\"size\",\"diffID\",\"annotations\",\"missing\"}", &converted);
     let verified = command(&["verify", "--blob", digest], &[("store", &store)]);
     assert_documented("{\"same\":bool", &verified);
 

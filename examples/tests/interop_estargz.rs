@@ -4,19 +4,22 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use cache_blobs::codec::estargz::{EstargzReader, TOC_DIGEST, TocKind, TocLimits};
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_blobs::codec::estargz::{EstargzReader, TOC_DIGEST, TocEntry, TocKind, TocLimits};
 use cache_blobs::layout::{LayoutOptions, OciLayout};
-use cache_core::ports::Provider;
+use cache_core::ports::{BlobReader, ByteStream, Provider};
 use cache_core::{Descriptor, Digest, ThreadPool};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use pollster::block_on;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::building::{Build, blob};
-use support::{is_root, shell, succeed, with_tools};
+use support::{is_root, run_json, shell, succeed, with_tools};
 
 const STEPS: [(&str, &str); 2] = [
     (
@@ -141,6 +144,113 @@ fn containerd_unpacks_estargz_and_ctr_remote_reads_and_optimizes_it() {
     std::fs::create_dir(&optimized).unwrap();
     shell(&optimized, "tar -xf ../optimized.tar");
     assert_eq!(read_all(&optimized), 2 + 8);
+}
+
+/// Writes an image of the one layer `blob` to `directory`, as an archive.
+fn image_of(directory: &Path, blob: &Path, layer: &Value) -> PathBuf {
+    let blobs = directory.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let put = |bytes: &[u8], media_type: &str| {
+        let digest = Digest::of(bytes);
+        std::fs::write(blobs.join(digest.to_string().split_once(':').unwrap().1), bytes).unwrap();
+        json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
+    };
+    let mut descriptor = put(&std::fs::read(blob).unwrap(), layer["mediaType"].as_str().unwrap());
+    descriptor["annotations"] = layer["annotations"].clone();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer["diffID"]]},
+    });
+    let config = put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [descriptor]});
+    let mut manifest = put(manifest.to_string().as_bytes(), media_type);
+    manifest["annotations"] = json!({"io.containerd.image.name": "example.com/ours:latest"});
+    let index = json!({"schemaVersion": 2, "manifests": [manifest]}).to_string();
+    std::fs::write(directory.join("index.json"), index).unwrap();
+    std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    shell(directory, "tar -cf ../ours.tar *");
+    directory.parent().unwrap().join("ours.tar")
+}
+
+/// What the table of contents of `blob` says, but for the places of chunks.
+fn entries_of(blob: &Path) -> Vec<TocEntry> {
+    let toc = block_on(EstargzReader::open(
+        Arc::new(ThreadPool::new()),
+        Box::new(InFile(std::fs::read(blob).unwrap().into())),
+        None,
+        TocLimits::default(),
+    ));
+    let mut entries = toc.unwrap().toc().entries.clone();
+    entries.iter_mut().for_each(|entry| entry.offset = 0);
+    entries
+}
+
+#[derive(Debug)]
+struct InFile(Bytes);
+
+#[async_trait]
+impl BlobReader for InFile {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    async fn read(&self, range: Range<u64>) -> cache_core::Result<ByteStream> {
+        let bytes = self.0.slice(range.start as usize..range.end as usize);
+        Ok(futures::stream::iter([Ok(bytes)]).boxed())
+    }
+
+    fn local_file(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+#[test]
+fn prioritised_files_come_in_the_order_of_ctr_remote_and_containerd_unpacks_such_a_layer() {
+    let test = "ctr-remote on prioritised files";
+    if !(with_tools(test, &["containerd", "ctr", "ctr-remote"]) && is_root(test)) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let (archive, layout) = (work.path().join("image.tar"), work.path().join("layout"));
+    let output = |attributes: &str| format!("--output=type=oci,name=example.com/demo:latest,{attributes}");
+    Build::new(&work.path().join("store"), &STEPS)
+        .with(output(&format!("dest={}", archive.display())))
+        .with(output(&format!("tar=false,dest={}", layout.display())))
+        .run();
+    let containerd = Containerd::start(work.path());
+    containerd.run("ctr", &["images", "import", "--no-unpack", &archive.display().to_string()]);
+    let lists: [&[&str]; 3] =
+        [&["d/small", "nowhere", "/hard", "./d/sub/new", "link"], &["d/sub", "pipe", "d/small"], &[]];
+    for (number, list) in lists.into_iter().enumerate() {
+        let place = |name: &str| work.path().join(format!("{name}-{number}"));
+        std::fs::write(place("list"), list.join("\n")).unwrap();
+        let record: String = list.iter().map(|path| format!("{{\"path\":{path:?}}}\n")).collect();
+        std::fs::write(place("record"), record).unwrap();
+        let (record, target) = (place("record").display().to_string(), format!("example.com/theirs:{number}"));
+        let convert = ["images", "convert", "--oci", "--estargz", "--estargz-record-in", &record];
+        containerd.run("ctr-remote", &[&convert[..], &["example.com/demo:latest", &target]].concat());
+        let theirs = place("theirs");
+        std::fs::create_dir(&theirs).unwrap();
+        containerd.run("ctr", &["images", "export", &place("theirs.tar").display().to_string(), &target]);
+        shell(&theirs, &format!("tar -xf ../theirs.tar-{number}"));
+        for (source, theirs_layer) in layers(&layout).iter().zip(layers(&theirs)) {
+            let digest = |layer: &Value| layer["digest"].as_str().unwrap().to_owned();
+            let ours = run_json([
+                "convert".to_owned(),
+                "--json".to_owned(),
+                "--compression=estargz".to_owned(),
+                format!("--store={}", work.path().join("store").display()),
+                format!("--blob={}", blob(&layout, &digest(source)).display()),
+                format!("--prioritized-files={}", place("list").display()),
+            ]);
+            let made = blob(&work.path().join("store"), &digest(&ours));
+            assert_eq!(entries_of(&made), entries_of(&blob(&theirs, &digest(&theirs_layer))), "{list:?}");
+            let archive = image_of(&place(&digest(&ours)[7..]), &made, &ours).display().to_string();
+            containerd.run("ctr", &["images", "import", "--snapshotter=native", &archive]);
+            let toc_digest = containerd.run("ctr-remote", &["images", "get-toc-digest", &digest(&ours)]);
+            assert_eq!(toc_digest.trim(), ours["annotations"][TOC_DIGEST].as_str().unwrap());
+        }
+    }
 }
 
 /// Reads every file of every layer of `layout`, and gives their number.

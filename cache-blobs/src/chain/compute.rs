@@ -1,10 +1,12 @@
 //! Layer blobs for all refs of a chain.
 
+use std::iter;
+
 use cache_core::cache::ImmutableRef;
 use cache_core::flight::Held;
 use cache_core::ports::{DiffOptions, Differ, Lease, ParentDiff, TemporaryLease};
 use cache_core::variants::link_variant;
-use cache_core::{BlobChain, Error, ErrorKind, Layer, Result};
+use cache_core::{BlobChain, CompressionConfig, Error, ErrorKind, Layer, Result};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -26,9 +28,13 @@ pub enum Creation {
 /// if it knows the snapshot, else by the first differ that supports `options`. Layers that exist stay as they are, whatever
 /// their compression. What is made, `lease` holds; so does each ref.
 ///
+/// The [variants](DiffOptions::variants) of `options` are those of layers that are made now: a differ that supports them reads a
+/// snapshot once for all. Where none does, or the layer comes from the parent differ, they are converted from it. Of layers that
+/// exist, forcing the compression makes what is missing.
+///
 /// # Errors
-/// `Invalid` if `lease` is dead; `Unsupported` if no differ supports `options`; what mounting, reading and packing give.
-/// Layers of other refs that were finished before stay.
+/// `Invalid` if `lease` is dead; `Unsupported` if no differ supports `options`, or variants have to be converted and the backends
+/// have no converter; what mounting, reading, packing and converting give. Layers of other refs that were finished before stay.
 ///
 /// # Cancel safety
 /// A dropped call leaves whole layers only, no mount and no lease. Work that another caller shares goes on.
@@ -88,7 +94,8 @@ async fn make(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, option
     if let Some(layer) = of.layer() {
         return Ok(Made::Before(layer));
     }
-    let key = (of.id().to_owned(), options.compression.compression.clone(), options.compression.level);
+    let configs = iter::once(&options.compression).chain(&options.variants);
+    let key = (of.id().to_owned(), configs.map(|config| (config.compression.clone(), config.level)).collect());
     let work = || make_alone(of.clone(), backends.clone(), options.clone());
     backends.flights.run(key, work).await?.adopt_into(lease).await.map(Made::Now)
 }
@@ -100,7 +107,10 @@ async fn make_alone(of: ImmutableRef, backends: LayerBackends, options: DiffOpti
     }
     let lease = TemporaryLease::create(of.backends().leases.as_ref()).await?;
     let layer = match known_to_parent_differ(&of, lease.lease(), &backends, &options).await? {
-        Some(layer) => layer,
+        Some(layer) => {
+            convert_to_variants(lease.lease(), &backends, &layer, &options.variants).await?;
+            layer
+        }
         None => compare(&of, lease.lease(), &backends, options).await?,
     };
     Ok(Held::new(layer, lease))
@@ -124,14 +134,35 @@ async fn known_to_parent_differ(
 
 async fn compare(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, options: DiffOptions) -> Result<Layer> {
     let options = options.with_layer_mode(of.layer_mode());
-    let differ = backends.differs.iter().find(|differ| differ.supports(&options));
-    let differ: &dyn Differ = differ.map(AsRef::as_ref).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unsupported,
-            "find a differ",
-            format_args!("{} of {}", options.compression.compression, of.id()),
-        )
-    })?;
+    let supporting = |options: &DiffOptions| backends.differs.iter().find(|differ| differ.supports(options));
+    if let Some(differ) = supporting(&options) {
+        return diff(of, lease, differ.as_ref(), &options).await;
+    }
+    let unsupported = || {
+        let what = format_args!("{} of {}", options.compression.compression, of.id());
+        Error::new(ErrorKind::Unsupported, "find a differ", what)
+    };
+    let own = options.clone().with_variants([]);
+    let differ = supporting(&own).filter(|_| own != options).ok_or_else(unsupported)?;
+    let layer = diff(of, lease, differ.as_ref(), &own).await?;
+    convert_to_variants(lease, backends, &layer, &options.variants).await?;
+    Ok(layer)
+}
+
+/// Makes the variants that the maker of `layer` did not.
+async fn convert_to_variants(
+    lease: &Lease,
+    backends: &LayerBackends,
+    layer: &Layer,
+    variants: &[CompressionConfig],
+) -> Result<()> {
+    for wanted in variants {
+        backends.converter(wanted)?.convert(lease, layer, wanted).await?;
+    }
+    Ok(())
+}
+
+async fn diff(of: &ImmutableRef, lease: &Lease, differ: &dyn Differ, options: &DiffOptions) -> Result<Layer> {
     let parent = of.parent();
     let lower = match &parent {
         Some(parent) => parent.mounts().await?,
@@ -140,5 +171,5 @@ async fn compare(of: &ImmutableRef, lease: &Lease, backends: &LayerBackends, opt
     let upper = of.mounts().await?;
     // The lease is in the key, so that other processes, and other compressions, have ingests of their own.
     let key = format!("layer-{}-{}", of.id(), lease.id());
-    differ.diff(lease, &key, &lower, &upper, &options).await
+    differ.diff(lease, &key, &lower, &upper, options).await
 }

@@ -13,8 +13,8 @@ use crate::convert::Converter;
 /// views; the bytes and the workers are bounded by the packer's budget.
 const CONCURRENT_LAYERS: NonZeroUsize = NonZeroUsize::new(4).expect("four is not zero");
 
-/// Identifies shared work: the ref, the compression and the level.
-pub(super) type LayerKey = (String, Compression, Option<i32>);
+/// Identifies shared work: the ref, and the compressions and levels in which its layer is made, its own first.
+pub(super) type LayerKey = (String, Vec<(Compression, Option<i32>)>);
 
 /// The differs of an embedder, and the layers that are being made through them.
 ///

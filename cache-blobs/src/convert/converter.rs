@@ -107,6 +107,12 @@ impl Converter {
         self.flights.run(key, work).await?.adopt_into(lease).await
     }
 
+    /// What a layer may decode to.
+    #[cfg(feature = "estargz")]
+    pub(super) fn limits(&self) -> &ConversionLimits {
+        &self.limits
+    }
+
     /// How many layers of one chain are converted at a time.
     pub(crate) fn concurrent(&self) -> usize {
         self.concurrent.get()

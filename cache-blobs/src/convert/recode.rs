@@ -2,13 +2,12 @@
 
 use cache_core::ports::{Begun, Expected, Lease, Start};
 use cache_core::{Compression, Descriptor, Error, ErrorKind, Layer, Result};
-use futures::{future, pin_mut};
 
 use crate::convert::converter::ConverterBackends;
 use crate::convert::limits::ConversionLimits;
+use crate::convert::repack::repack;
 use crate::convert::source_tar::{Shape, SourceTar, Verifier};
 use crate::convert::stored_codec::codec_of;
-use crate::pack::{PackOptions, Packed, feed, pack, pipe};
 use crate::verify_blob;
 
 /// A new blob with the tar of `layer` in `wanted`, held by `lease`.
@@ -48,18 +47,9 @@ pub(super) async fn recode(
             return Ok(Layer::new(descriptor, layer.diff_id));
         }
     };
-    let stream = reader.read(0..reader.size()).await?;
-    let (writer, blob) = pipe();
     let verifier = if is_known { Verifier::Store } else { Verifier::Decoder };
     let tar = SourceTar::new(layer, shape, limits, verifier);
-    let options = PackOptions::default().with_level(level);
-    let packing = pack(&backends.budget, &backends.pool, &*to, ingest, options, move |out| tar.copy(blob, out));
-    let feeding = feed(stream, writer);
-    pin_mut!(packing, feeding);
-    let packed: Result<Packed<()>> = match future::select(packing, feeding).await {
-        future::Either::Left((packed, _feeding)) => packed,
-        future::Either::Right(((), packing)) => packing.await,
-    };
+    let packed = repack(backends, reader.as_ref(), tar, &*to, level, ingest).await;
     match packed {
         Ok(packed) => Ok(packed.layer()),
         Err(error) => {

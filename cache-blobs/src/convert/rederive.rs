@@ -3,16 +3,15 @@
 use cache_core::annotation::{RECIPE, UNCOMPRESSED};
 use cache_core::ports::{BlobInfo, Expected};
 use cache_core::{Compression, CompressionConfig, Descriptor, Digest, Error, ErrorKind, Layer, Result};
-use futures::{future, pin_mut};
 
 use crate::codec::{Codecs, Recipe};
 use crate::convert::converter::ConverterBackends;
 use crate::convert::find::variants;
 use crate::convert::limits::ConversionLimits;
+use crate::convert::repack::repack;
 use crate::convert::source_tar::{Shape, SourceTar, Verifier};
 use crate::convert::stored_codec::codec_of;
 use crate::convert::unkept::Unkept;
-use crate::pack::{PackOptions, feed, pack, pipe};
 
 /// A blob that was made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,19 +68,10 @@ pub async fn rederive(backends: &ConverterBackends, limits: ConversionLimits, bl
     let (source, shape) = source_of(backends, &info).await?;
     let reader = content.open(&source.descriptor).await?;
     let reader = reader.ok_or_else(|| Error::new(ErrorKind::NotFound, "open blob", source.descriptor.digest))?;
-    let stream = reader.read(0..reader.size()).await?;
-    let (writer, bytes) = pipe();
     let tar = SourceTar::new(&source, shape, limits, Verifier::Decoder);
     let ingest = Unkept::ingest("rederive", Expected::UNKNOWN);
     let codec = backends.codecs.of(&config.compression)?;
-    let options = PackOptions::default().with_level(config.level);
-    let packing = pack(&backends.budget, &backends.pool, &*codec, ingest, options, move |out| tar.copy(bytes, out));
-    let feeding = feed(stream, writer);
-    pin_mut!(packing, feeding);
-    let made = match future::select(packing, feeding).await {
-        future::Either::Left((packed, _feeding)) => packed?.info,
-        future::Either::Right(((), packing)) => packing.await?.info,
-    };
+    let made = repack(backends, reader.as_ref(), tar, &*codec, config.level, ingest).await?.info;
     let (derived_from, same) = (source.descriptor.digest, made.digest == blob);
     Ok(Rederived { recipe, derived_from, digest: made.digest, size: made.size, same })
 }

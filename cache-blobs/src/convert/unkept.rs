@@ -12,7 +12,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
 /// A store that counts and hashes what is written to it, and keeps none of it: for those who want to know which blob a packer
-/// or a differ would make. Its times are all zero.
+/// or a differ would make. Its times are all zero. Variants of one diff cannot be linked in it, which is `NotFound`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unkept;
 

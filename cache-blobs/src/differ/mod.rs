@@ -1,5 +1,6 @@
 //! The differ: two snapshots become a layer.
 
+mod blobs;
 mod tree_differ;
 mod upperdir;
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::ports::{
-    Access, Begun, ContentStore, DiffOptions, Differ, Expected, Ingest, LayerMode, Lease, Mount, MountedTree, Mounter,
-    Pool, Start,
+    Access, ContentStore, DiffOptions, Differ, LayerMode, Lease, Mount, MountedTree, Mounter, Pool,
 };
-use cache_core::{Compression, Error, ErrorKind, Layer, Result};
+use cache_core::{Compression, CompressionConfig, Error, ErrorKind, Layer, Result};
 
 use rustix::fs::{Mode, OFlags, openat};
 
@@ -16,10 +15,11 @@ use crate::changes::{
     self, DirectoryTree, LowerTree, MemoryTree, Operation, Overlay, Tree, double_walk, overlay_upper,
 };
 use crate::codec::Codecs;
+use crate::differ::blobs::WantedBlobs;
 use crate::differ::upperdir::{Upperdir, upperdir};
 use crate::failure::{layer_failure, tree_failure};
 use crate::layer::{self, LayerOptions, LayerReport, write_layer_ahead};
-use crate::pack::{Budget, PackOptions, PackWriter, Packed, pack};
+use crate::pack::{Budget, PackWriter, Packed, PackedVariants, pack_variants};
 
 /// How a [`TreeDiffer`] finds what changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub struct Difference {
     pub found_by: FoundBy,
     /// What the trees hold and the layer does not.
     pub report: LayerReport,
+    /// The same in the further compressions, in the order in which they were asked for.
+    pub variants: Vec<Layer>,
 }
 
 /// Compares snapshots of this machine and packs the difference: by reading an overlay's upperdir where the mounts differ in
@@ -105,11 +107,12 @@ impl TreeDiffer {
         upper: &[Mount],
         options: &DiffOptions,
     ) -> Result<Difference> {
-        if !has_shape(options) {
+        if let Some(shapeless) = configs(options).find(|config| !has_shape(options.layer_mode, config)) {
             return Err(Error::new(ErrorKind::Unsupported, "write a Windows layer of", key)
-                .with_source(format!("{} has no Windows layers", options.compression.compression)));
+                .with_source(format!("{} has no Windows layers", shapeless.compression)));
         }
-        let call = Call { lease, key, lower, upper, options };
+        let wanted = &WantedBlobs::of(&self.codecs, options)?;
+        let call = Call { lease, key, lower, upper, options, wanted };
         // BuildKit never reads upperdirs for Windows layers either.
         let walk = self.path == DifferPath::WalkingOnly || options.layer_mode == LayerMode::Windows;
         let upperdir = if walk { None } else { upperdir(lower, upper) };
@@ -128,15 +131,19 @@ impl TreeDiffer {
             },
         };
         let (found_by, packed) = outcome.map_err(Failure::into_inner)?;
+        let layers: Vec<_> = packed.variants.iter().map(Packed::layer).collect();
+        let variants = wanted.link(&*self.content, &layers).await?;
+        let own = packed.variants.into_iter().next().expect("a difference has a blob of its own");
         Ok(Difference {
-            layer: packed.layer(),
-            uncompressed_bytes: packed.uncompressed_bytes,
+            layer: own.layer(),
+            uncompressed_bytes: own.uncompressed_bytes,
             found_by,
             report: packed.produced,
+            variants,
         })
     }
 
-    async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<Packed<LayerReport>, Failure> {
+    async fn pack_upperdir(&self, call: &Call<'_>, upperdir: Upperdir) -> Result<PackedVariants<LayerReport>, Failure> {
         let (key, options) = (call.key.to_owned(), call.layer_options());
         self.pack(call, move |out| {
             let failed = |error| Failure::Trees(tree_failure(&key, error));
@@ -154,7 +161,7 @@ impl TreeDiffer {
         .await
     }
 
-    async fn pack_trees(&self, call: &Call<'_>) -> Result<Packed<LayerReport>, Failure> {
+    async fn pack_trees(&self, call: &Call<'_>) -> Result<PackedVariants<LayerReport>, Failure> {
         let (key, options) = (call.key.to_owned(), call.layer_options());
         let lower = self.mounted(call.lower).await?;
         let upper = self.mounted(call.upper).await?;
@@ -174,22 +181,12 @@ impl TreeDiffer {
         if mounts.is_empty() { Ok(None) } else { self.mounter.mount(mounts, Access::ReadOnly).await.map(Some) }
     }
 
-    async fn pack<F>(&self, call: &Call<'_>, produce: F) -> Result<Packed<LayerReport>, Failure>
+    async fn pack<F>(&self, call: &Call<'_>, produce: F) -> Result<PackedVariants<LayerReport>, Failure>
     where
         F: FnOnce(&mut PackWriter) -> Result<LayerReport, Failure> + Send + 'static,
     {
-        let codec = self.codecs.of(&call.options.compression.compression)?;
-        let pack_options = PackOptions::default().with_level(call.options.compression.level);
-        let ingest = self.begin(call).await?;
-        pack(&self.budget, &self.pool, &*codec, ingest, pack_options, produce).await
-    }
-
-    async fn begin(&self, call: &Call<'_>) -> Result<Box<dyn Ingest>> {
-        match self.content.begin(call.lease, call.key, Expected::UNKNOWN, Start::Fresh).await? {
-            Begun::Started(ingest) => Ok(ingest),
-            Begun::AlreadyThere(_) => Err(Error::new(ErrorKind::Invalid, "begin ingest", call.key)
-                .with_source("the store has a blob of which nothing was said")),
-        }
+        let targets = call.wanted.begin(&*self.content, call.lease, call.key).await?;
+        pack_variants(&self.budget, &self.pool, targets, produce).await
     }
 }
 
@@ -200,6 +197,7 @@ struct Call<'a> {
     lower: &'a [Mount],
     upper: &'a [Mount],
     options: &'a DiffOptions,
+    wanted: &'a WantedBlobs,
 }
 
 impl Call<'_> {
@@ -212,12 +210,17 @@ impl Call<'_> {
     }
 }
 
+/// All that a difference is wanted as.
+fn configs(options: &DiffOptions) -> impl Iterator<Item = &CompressionConfig> {
+    std::iter::once(&options.compression).chain(&options.variants)
+}
+
 /// Whether layers of the wanted compression have the wanted shape. The table of an eStargz layer knows no Windows records.
-fn has_shape(options: &DiffOptions) -> bool {
-    match options.layer_mode {
+fn has_shape(mode: LayerMode, config: &CompressionConfig) -> bool {
+    match mode {
         LayerMode::Linux => true,
         LayerMode::Windows => {
-            matches!(options.compression.compression, Compression::Uncompressed | Compression::Gzip | Compression::Zstd)
+            matches!(config.compression, Compression::Uncompressed | Compression::Gzip | Compression::Zstd)
         }
     }
 }
@@ -264,8 +267,8 @@ fn opened(tree: Option<&dyn MountedTree>) -> Result<Option<Box<dyn Tree>>, chang
 #[async_trait]
 impl Differ for TreeDiffer {
     fn supports(&self, options: &DiffOptions) -> bool {
-        let codec = self.codecs.of(&options.compression.compression);
-        has_shape(options) && codec.is_ok_and(|codec| codec.recipe(options.compression.level).is_ok())
+        let has_shape = configs(options).all(|config| has_shape(options.layer_mode, config));
+        has_shape && WantedBlobs::of(&self.codecs, options).is_ok()
     }
 
     async fn diff(

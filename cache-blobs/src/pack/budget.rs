@@ -10,7 +10,8 @@ use crate::pack::workers::{Turns, Workers};
 
 /// CPU workers and bytes for all layers that are being packed. Layers take turns at the workers. Each admitted layer owns
 /// the memory of one block, and so always moves; further blocks come from what is free. A layer that finds not even its
-/// minimum free waits for its admission, in order of arrival.
+/// minimum free waits for its admission, in order of arrival. A layer that becomes several variants at once owns a block of each,
+/// and each variant has turns of its own.
 ///
 /// Counted are the blocks of tar and what they become, until the ingest has taken it. Not counted are compression contexts
 /// (one per worker and level; below 2 MiB at default levels), what producers and ingests hold, and trailers.
@@ -40,7 +41,7 @@ impl Budget {
     pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
 
     /// A budget of `workers` threads, which start now, and of `memory_bytes` bytes. One block of the codec has to fit:
-    /// 4.1 MiB for gzip, 16.1 MiB for zstd; to keep `n` workers busy takes `n + 2` blocks.
+    /// 4.1 MiB for gzip, 16.1 MiB for zstd, both for both at once; to keep `n` workers busy takes `n + 2` blocks.
     ///
     /// # Errors
     /// `Unavailable` if the threads cannot be had.

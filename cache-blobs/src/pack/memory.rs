@@ -61,7 +61,7 @@ impl Memory {
     /// `LimitExceeded` if it never can be.
     pub(super) fn admit(self: &Arc<Self>, minimum: u64) -> Result<Admission> {
         if minimum > self.total {
-            let target = format_args!("a block of {minimum} bytes in {} (Budget's memory_bytes)", self.total);
+            let target = format_args!("blocks of {minimum} bytes in {} (Budget's memory_bytes)", self.total);
             return Err(Error::new(ErrorKind::LimitExceeded, "reserve", target));
         }
         Ok(Admission { memory: Arc::clone(self), minimum, ticket: None })
@@ -164,6 +164,18 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// The minimum of a layer that lives on nothing yet, given to its variants: each is owned what `minimums` says, and all of them
+    /// together what they were admitted with.
+    pub(super) fn split(mut self, minimums: impl IntoIterator<Item = u64>) -> Vec<Self> {
+        let mut parts = Vec::new();
+        for minimum in minimums {
+            let minimum = minimum.min(self.minimum);
+            self.minimum -= minimum;
+            parts.push(Self { memory: Arc::clone(&self.memory), minimum, live: 0 });
+        }
+        parts
+    }
+
     /// Takes `bytes`. It succeeds whenever the minimum covers them, so always for a layer that lives on nothing.
     pub(super) fn try_take(&mut self, bytes: u64) -> bool {
         let more = (self.live + bytes).max(self.minimum) - self.charged();

@@ -6,42 +6,36 @@ use std::sync::Arc;
 
 use cache_core::{Digest, DigestHasher, Result};
 
-use crate::codec::{Block, DiffIdRule, EncodedBlock, Ending, TarTotal, io_error};
-use crate::pack::line::Line;
-use crate::pack::stage::{Follower, Stage};
+use crate::codec::{Ending, io_error};
+use crate::pack::strand::Strand;
 use crate::pack::workers::Turns;
 
-/// Takes the tar of one layer in order. A write blocks while the layer has its share of the budget in use; it fails with
-/// a carried `Cancelled` (see [`error_of_io`](crate::codec::error_of_io)) as soon as nobody wants the layer any more.
+/// Takes the tar of one layer in order, for all variants that are made of it. A write blocks while one of them has its share of
+/// the budget in use; it fails with a carried `Cancelled` (see [`error_of_io`](crate::codec::error_of_io)) as soon as nobody wants
+/// the layer any more.
 pub struct PackWriter {
-    line: Arc<Line>,
+    strands: Vec<Strand>,
     turns: Arc<Turns>,
-    follower: Follower,
-    /// `None` where the blob's digest is the DiffID.
+    /// `None` where the DiffID is a blob's digest.
     hasher: Option<DigestHasher>,
-    block: Option<Block>,
     written: u64,
-    submitted: u64,
-    followed: u64,
-    blob_bytes: u64,
 }
 
 /// What is known of a layer when all of it is written.
 #[derive(Debug)]
 pub(super) struct Sealed {
-    /// The digest of the tar; `None` where it is the blob's.
+    /// The digest of the tar; `None` where it is a blob's.
     pub(super) tar_digest: Option<Digest>,
     pub(super) tar_bytes: u64,
-    pub(super) ending: Ending,
+    /// How each variant ends.
+    pub(super) endings: Vec<Ending>,
 }
 
 impl PackWriter {
-    pub(super) fn new(line: Arc<Line>, turns: Arc<Turns>, follower: Follower) -> Self {
-        let hasher = match line.stage() {
-            Stage::Identity => None,
-            Stage::Blocks { .. } | Stage::Stream { .. } => Some(DigestHasher::default()),
-        };
-        Self { line, turns, follower, hasher, block: None, written: 0, submitted: 0, followed: 0, blob_bytes: 0 }
+    pub(super) fn new(strands: Vec<Strand>, turns: Arc<Turns>) -> Self {
+        let is_hashed_by_store = strands.iter().any(Strand::is_plain);
+        let is_hashed = !is_hashed_by_store || strands.iter().any(Strand::ends_with_hasher);
+        Self { strands, turns, hasher: is_hashed.then(DigestHasher::default), written: 0 }
     }
 
     /// Bytes of tar so far.
@@ -49,7 +43,7 @@ impl PackWriter {
         self.written
     }
 
-    /// The digest of the tar so far; `None` where nobody computes it, because it is going to be the blob's.
+    /// The digest of the tar so far; `None` where nobody computes it, because it is going to be a blob's.
     pub fn digest(&self) -> Option<Digest> {
         self.hasher.clone().map(DigestHasher::finish)
     }
@@ -59,78 +53,32 @@ impl PackWriter {
         self.hasher.clone()
     }
 
-    /// Adds to the block that is being filled, or to a new one when there is memory for it, what fits of `bytes`; says how
-    /// much that was.
+    /// Adds what fits of `bytes` to the block of every variant; says how much that was.
     fn fill(&mut self, bytes: &[u8]) -> Result<usize> {
-        let capacity = self.line.stage().block_bytes();
-        if self.block.is_none() {
-            self.line.reserve()?;
+        let mut room = bytes.len();
+        for strand in &mut self.strands {
+            room = room.min(strand.room(self.written)?);
         }
-        let offset = self.written;
-        let block = self.block.get_or_insert_with(|| Block { offset, bytes: Vec::with_capacity(capacity), plan: None });
-        let (now, _later) = bytes.split_at(bytes.len().min(capacity - block.bytes.len()));
-        block.bytes.extend_from_slice(now);
+        let (now, _later) = bytes.split_at(room);
+        for strand in &mut self.strands {
+            strand.fill(now, &self.turns)?;
+        }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(now);
         }
         self.written += now.len() as u64;
-        if block.bytes.len() == capacity {
-            self.submit()?;
-        }
         Ok(now.len())
     }
 
-    fn submit(&mut self) -> Result<()> {
-        let Some(mut block) = self.block.take() else { return Ok(()) };
-        if let Follower::Sequence(sequence) = &mut self.follower {
-            sequence.block(&mut block)?;
-        }
-        self.line.submit(block, &self.turns);
-        self.submitted += 1;
-        self.follow()
-    }
-
-    /// Tells the follower of the blocks whose place in the blob is known by now.
-    fn follow(&mut self) -> Result<()> {
-        if let Follower::Nobody = self.follower {
-            return Ok(());
-        }
-        while let Some((blob_bytes, notes)) = self.line.take_notes(self.followed) {
-            if let Follower::Sequence(sequence) = &mut self.follower {
-                sequence.encoded(EncodedBlock { blob_offset: self.blob_bytes, blob_bytes, notes })?;
-            }
-            self.followed += 1;
-            self.blob_bytes += blob_bytes;
-        }
-        Ok(())
-    }
-
-    /// Ends the blob.
+    /// Ends the blobs.
     pub(super) fn finish(mut self) -> Result<Sealed> {
-        let Some(hasher) = self.hasher.clone() else {
-            self.submit()?;
-            let ending = Ending { diff_id: DiffIdRule::OfBlob, ..Ending::default() };
-            return Ok(Sealed { tar_digest: None, tar_bytes: self.written, ending });
-        };
-        if self.written == 0 {
-            self.fill(&[])?;
+        for strand in &mut self.strands {
+            strand.end_blocks(self.written, &self.turns)?;
         }
-        self.submit()?;
-        let mut ending = match self.follower {
-            Follower::Nobody => Ending::default(),
-            Follower::Sequence(_) | Follower::Stream => {
-                self.line.wait_encoded()?;
-                self.follow()?;
-                let hasher = hasher.clone();
-                let total = TarTotal { hasher, tar_bytes: self.written, blob_bytes: self.blob_bytes };
-                match self.follower {
-                    Follower::Sequence(sequence) => sequence.finish(total)?,
-                    Follower::Stream | Follower::Nobody => self.line.stage().take_stream()?.finish(total)?,
-                }
-            }
-        };
-        self.line.push_trailer(std::mem::take(&mut ending.trailer));
-        Ok(Sealed { tar_digest: Some(hasher.finish()), tar_bytes: self.written, ending })
+        let hasher = self.hasher.as_ref();
+        let endings = self.strands.into_iter().map(|strand| strand.finish(hasher, self.written));
+        let endings = endings.collect::<Result<_>>()?;
+        Ok(Sealed { tar_digest: self.hasher.map(DigestHasher::finish), tar_bytes: self.written, endings })
     }
 }
 
@@ -147,6 +95,9 @@ impl Write for PackWriter {
 
 impl fmt::Debug for PackWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PackWriter").field("written", &self.written).field("line", &self.line).finish_non_exhaustive()
+        f.debug_struct("PackWriter")
+            .field("written", &self.written)
+            .field("strands", &self.strands)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,9 @@
 //! Sinks, data and toy codecs for the tests of the packer.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod packing;
+
+pub(crate) use packing::pack_with;
 
 use std::future::poll_fn;
 use std::io::{Read, Write};

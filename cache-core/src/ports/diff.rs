@@ -46,6 +46,9 @@ pub struct DiffOptions {
     pub epoch: Option<Timestamp>,
     /// Which extended attributes are kept.
     pub xattrs: XattrPolicy,
+    /// Further compressions of the same tar, from the same reading of the trees. Each becomes a blob that is linked as a variant
+    /// ([`link_variant`](crate::variants::link_variant)) of the layer.
+    pub variants: Vec<CompressionConfig>,
 }
 
 impl DiffOptions {
@@ -74,6 +77,13 @@ impl DiffOptions {
         self.xattrs = xattrs;
         self
     }
+
+    /// The same in further compressions, too.
+    #[must_use]
+    pub fn with_variants(mut self, variants: impl IntoIterator<Item = CompressionConfig>) -> Self {
+        self.variants = variants.into_iter().collect();
+        self
+    }
 }
 
 /// Compares mounts and writes the difference as a blob. Mirrors: containerd `core/diff.Comparer`.
@@ -83,14 +93,15 @@ pub trait Differ: Send + Sync + Debug + 'static {
     fn supports(&self, options: &DiffOptions) -> bool;
 
     /// The layer that leads from `lower` (empty: from nothing) to `upper` (empty: to nothing), whose committed blob
-    /// `lease` holds. `key` names the ingest; two calls at a time need two keys.
+    /// `lease` holds, as it holds those of its [variants](DiffOptions::variants). `key` names the ingest, those of variants begin
+    /// with it; two calls at a time need two keys.
     ///
     /// # Errors
     /// `Unsupported` for options it does not heed; what reading the trees and writing the blob give. Nothing is visible
-    /// then.
+    /// then, but blobs of variants that were committed before one was refused.
     ///
     /// # Cancel safety
-    /// A dropped call leaves nothing visible.
+    /// A dropped call leaves nothing visible, or some whole blobs where there are variants.
     async fn diff(
         &self,
         lease: &Lease,

@@ -192,6 +192,9 @@ pub(crate) struct Convert {
     /// The codec's level.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) compression_level: Option<i32>,
+    /// A file with a path a line: these files come first, which makes another tar. Only for estargz.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) prioritized_files: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

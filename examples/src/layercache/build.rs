@@ -15,6 +15,7 @@ use crate::base::Base;
 use crate::cache_export::CacheExport;
 use crate::cache_lookup::ImportedCaches;
 use crate::failure::Failure;
+use crate::forced::Forced;
 use crate::image_output::{ImageOutput, OutputReport};
 use crate::output::Format;
 use crate::progress::progress;
@@ -99,8 +100,12 @@ struct Report {
 
 pub(crate) fn run(arguments: &Build) -> Result<(), Failure> {
     let steps = arguments.steps.iter().map(|text| Step::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let outputs = arguments.outputs.iter().map(ImageOutput::of).collect::<Result<Vec<_>, _>>()?;
-    let exports = arguments.export_caches.iter().map(CacheExport::of).collect::<Result<Vec<_>, _>>()?;
+    let mut outputs = arguments.outputs.iter().map(ImageOutput::of).collect::<Result<Vec<_>, _>>()?;
+    let mut exports = arguments.export_caches.iter().map(CacheExport::of).collect::<Result<Vec<_>, _>>()?;
+    let wanted = outputs.iter().map(ImageOutput::compression);
+    let forced = Forced::of(wanted.chain(exports.iter().filter_map(CacheExport::needed_compression)));
+    outputs.iter_mut().for_each(|output| output.expect_forced(&forced));
+    exports.iter_mut().for_each(|export| export.expect_forced(&forced));
     refuse_twice(&arguments.export_caches)?;
     for spec in &arguments.import_caches {
         cache::place(spec)?;

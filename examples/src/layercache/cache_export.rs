@@ -6,7 +6,7 @@ use cache_blobs::chain::RemoteExt;
 use cache_blobs::codec::Codecs;
 use cache_blobs::embedded::Embedded;
 use cache_core::cache::ImmutableRef;
-use cache_core::ports::{DiffOptions, Progress, TemporaryLease};
+use cache_core::ports::{Progress, TemporaryLease};
 use cache_core::{CompressionConfig, Digest, MediaTypeFamily};
 use cache_remote::{Availability, Choice, ExportMode, ExportRecord, ExportResult, RecordKey, assemble, select};
 
@@ -14,6 +14,7 @@ use crate::base::Base;
 use crate::build::Step;
 use crate::cache::Destination;
 use crate::failure::Failure;
+use crate::forced::Forced;
 use crate::spec::Spec;
 
 /// Where a cache goes and what goes into it.
@@ -24,6 +25,7 @@ pub(crate) struct CacheExport {
     mode: ExportMode,
     compression: CompressionConfig,
     ignore_error: bool,
+    forced: Forced,
 }
 
 /// The compression that `spec` asks for, in manifests of `family`.
@@ -56,7 +58,19 @@ impl CacheExport {
             mode,
             compression: compression(spec, spec.family()?)?,
             ignore_error: spec.flag("ignore-error", false)?,
+            forced: Forced::default(),
         })
+    }
+
+    /// The compression of its layers, unless the build may go on without this cache: what fails in making it may fail nothing
+    /// else then.
+    pub(crate) fn needed_compression(&self) -> Option<&CompressionConfig> {
+        (!self.ignore_error).then_some(&self.compression)
+    }
+
+    /// Has new layers made in what the build forces, too.
+    pub(crate) fn expect_forced(&mut self, forced: &Forced) {
+        self.forced = forced.clone();
     }
 
     pub(crate) fn kind(&self) -> &str {
@@ -114,7 +128,7 @@ impl CacheExport {
             let wanted = matches!(choice, Choice::TakeResult | Choice::MakeResult);
             results.push(match made.filter(|_| wanted) {
                 Some(made) => {
-                    let options = DiffOptions::new(self.compression.clone());
+                    let options = self.forced.options(&self.compression);
                     let remote = made.ensure_remote(lease.lease(), &store.layers, &options).await?;
                     vec![ExportResult { created_at: made.created_at().to_utc(), remote }]
                 }

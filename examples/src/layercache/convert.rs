@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use cache_blobs::codec::Codecs;
+use cache_blobs::codec::estargz::{MissingFiles, PrefetchOptions};
 use cache_blobs::convert::{Converter, ConverterBackends};
 use cache_blobs::embedded::Embedded;
 use cache_blobs::verify_blob;
@@ -12,7 +13,7 @@ use cache_core::ports::{
     Begun, BlobReader, Expected, Ingester, Lease, LeaseKind, LeaseManager, LeaseOptions, Provider, Start,
 };
 use cache_core::{
-    Annotations, CompressionConfig, Descriptor, Digest, Error, ErrorKind, Labels, Layer, MediaType, Result,
+    Annotations, Compression, CompressionConfig, Descriptor, Digest, Error, ErrorKind, Labels, Layer, MediaType, Result,
 };
 use pollster::block_on;
 use serde::Serialize;
@@ -35,6 +36,7 @@ struct Report {
     #[serde(rename = "diffID")]
     diff_id: Digest,
     annotations: Annotations,
+    missing: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Convert) -> Result<(), Failure> {
@@ -42,11 +44,13 @@ pub(crate) fn run(arguments: &Convert) -> Result<(), Failure> {
     codec.recipe(arguments.compression_level).map_err(Failure::wrong_argument)?;
     let mut wanted = CompressionConfig::new(codec.compression());
     wanted.level = arguments.compression_level;
+    let first = arguments.prioritized_files.as_deref().map(|list| listed(list, &wanted)).transpose()?;
     let opened = File::open(&arguments.blob);
     let failed = |error| Failure::while_doing(format!("read {}", arguments.blob.display()), error);
     let blob = opened.map_err(failed)?;
     let store = session::open(&arguments.store)?;
-    let made = block_on(convert(&store, blob, &arguments.blob, &wanted)).map_err(failed_to(arguments))?;
+    let work = convert(&store, blob, &arguments.blob, &wanted, first.as_ref());
+    let (made, missing) = block_on(work).map_err(failed_to(arguments))?;
     let descriptor = made.descriptor;
     let report = Report {
         media_type: descriptor.media_type,
@@ -54,9 +58,11 @@ pub(crate) fn run(arguments: &Convert) -> Result<(), Failure> {
         size: descriptor.size,
         diff_id: made.diff_id,
         annotations: descriptor.annotations,
+        missing: missing.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect(),
     };
     Format::of(arguments.json).print(&report, |report| {
-        format!("{} {} bytes\n{}\nDiffID {}", report.digest, report.size, report.media_type, report.diff_id)
+        let missing: String = report.missing.iter().map(|path| format!("\nno {path}")).collect();
+        format!("{} {} bytes\n{}\nDiffID {}{missing}", report.digest, report.size, report.media_type, report.diff_id)
     })
 }
 
@@ -65,7 +71,25 @@ fn failed_to(arguments: &Convert) -> impl FnOnce(Error) -> Failure {
     |error| Failure::while_doing(what, error)
 }
 
-async fn convert(store: &Embedded, blob: File, path: &Path, wanted: &CompressionConfig) -> Result<Layer> {
+/// What comes first, by `list`, which may be of more files than the layer's.
+fn listed(list: &Path, wanted: &CompressionConfig) -> Result<PrefetchOptions, Failure> {
+    if wanted.compression != Compression::EStargz {
+        return Err(Failure::usage("--prioritized-files is for --compression estargz"));
+    }
+    let read = std::fs::read(list);
+    let names = read.map_err(|error| Failure::while_doing(format!("read {}", list.display()), error))?;
+    let names = names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty());
+    Ok(PrefetchOptions::default().with_prioritized(names).with_missing(MissingFiles::Tell))
+}
+
+/// The layer that is wanted, and the prioritised files that it has not.
+async fn convert(
+    store: &Embedded,
+    blob: File,
+    path: &Path,
+    wanted: &CompressionConfig,
+    first: Option<&PrefetchOptions>,
+) -> Result<(Layer, Vec<Vec<u8>>)> {
     let lease = store.local.leases.create(LeaseOptions::new(LeaseKind::Temporary)).await?;
     let layer = import(store, &lease, blob, path).await?;
     let converter = Converter::new(ConverterBackends {
@@ -75,9 +99,15 @@ async fn convert(store: &Embedded, blob: File, path: &Path, wanted: &Compression
         codecs: store.codecs.clone(),
         budget: store.budget.clone(),
     });
-    let made = converter.convert(&lease, &layer, wanted).await?;
+    let (made, missing) = match first {
+        None => (converter.convert(&lease, &layer, wanted).await?, Vec::new()),
+        Some(first) => {
+            let made = converter.prioritize(&lease, &layer, first, wanted.level).await?;
+            (made.layer, made.missing)
+        }
+    };
     keep(store, made.descriptor.digest).await?;
-    Ok(made)
+    Ok((made, missing))
 }
 
 /// The layer that the file is, in the store.

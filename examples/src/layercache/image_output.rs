@@ -7,7 +7,7 @@ use cache_blobs::chain::RemoteExt;
 use cache_blobs::embedded::Embedded;
 use cache_blobs::layout::{LayoutOptions, OciLayout};
 use cache_core::cache::ImmutableRef;
-use cache_core::ports::{DiffOptions, Pool, TemporaryLease};
+use cache_core::ports::{Pool, TemporaryLease};
 use cache_core::{CompressionConfig, Descriptor, Digest, MediaTypeFamily};
 use exporter_image::history::LayerMeta;
 use exporter_image::output::{ArchiveKind, OutputOptions, write_archive_file, write_layout};
@@ -18,6 +18,7 @@ use crate::args::Build;
 use crate::base::Base;
 use crate::cache_export::compression;
 use crate::failure::Failure;
+use crate::forced::Forced;
 use crate::progress::progress;
 use crate::spec::Spec;
 
@@ -40,6 +41,7 @@ pub(crate) struct ImageOutput {
     names: Vec<String>,
     family: MediaTypeFamily,
     compression: CompressionConfig,
+    forced: Forced,
 }
 
 /// What was written.
@@ -80,7 +82,18 @@ impl ImageOutput {
         };
         let family = spec.family()?;
         let names = spec.get("name").map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect());
-        Ok(Self { kind: spec.kind().to_owned(), place, names, family, compression: compression(spec, family)? })
+        let compression = compression(spec, family)?;
+        Ok(Self { kind: spec.kind().to_owned(), place, names, family, compression, forced: Forced::default() })
+    }
+
+    /// The compression of its layers.
+    pub(crate) fn compression(&self) -> &CompressionConfig {
+        &self.compression
+    }
+
+    /// Has new layers made in what the build forces, too.
+    pub(crate) fn expect_forced(&mut self, forced: &Forced) {
+        self.forced = forced.clone();
     }
 
     /// Writes the image of `top`.
@@ -94,7 +107,7 @@ impl ImageOutput {
         arguments: &Build,
     ) -> Result<OutputReport, Failure> {
         let progress = progress(arguments.progress);
-        let options = DiffOptions::new(self.compression.clone());
+        let options = self.forced.options(&self.compression);
         let remote = top.ensure_remote(lease.lease(), &store.layers, &options).await?;
         let image = self.compose(top, &remote, base, config, arguments)?;
         let pool: &Arc<dyn Pool> = &store.backends.pool;

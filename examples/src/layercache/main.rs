@@ -12,6 +12,7 @@ mod convert;
 mod diff;
 mod du;
 mod failure;
+mod forced;
 mod fsck;
 mod image;
 mod image_output;

@@ -4,11 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::building::{Build, assert_prunes_to_nothing, assert_undamaged};
+use super::succeed;
 
 /// Builds in a round that are left alone, and builds that are killed.
 const SURVIVORS: usize = 4;
@@ -101,14 +102,21 @@ pub fn assert_store_survives(work: &Path, snapshotter: &'static str, rounds: usi
             }
         });
         assert_undamaged(&store);
-        // Now and then the next round starts in an empty store, else among what the killed left.
-        if round % 3 == 0 || round == rounds {
-            assert_prunes_to_nothing(&store);
-            assert_undamaged(&store);
-        }
+        // Now and then the next round starts in an empty store; else a copy is emptied, and the round starts among what the killed left.
+        let emptied = if round % 3 == 0 || round == rounds { &store } else { &copy(&store, work) };
+        assert_prunes_to_nothing(emptied);
+        assert_undamaged(emptied);
     }
     assert!(killed >= rounds, "only {killed} builds were killed at work");
     assert_nothing_is_mounted_in(&store);
+}
+
+/// A store of its own with everything that `store` has.
+fn copy(store: &Path, work: &Path) -> PathBuf {
+    let copy = work.join("copy");
+    std::fs::remove_dir_all(&copy).or_else(|error| if copy.exists() { Err(error) } else { Ok(()) }).unwrap();
+    succeed(Command::new("cp").arg("--archive").arg(store).arg(&copy));
+    copy
 }
 
 fn assert_nothing_is_mounted_in(store: &Path) {

@@ -10,6 +10,7 @@ mod encoder;
 mod footer;
 mod open_file;
 mod open_toc;
+mod prefetch;
 mod reader;
 mod sequence;
 mod time;
@@ -19,6 +20,7 @@ pub use codec::Estargz;
 pub(crate) use cut::{read_toc_alone, tar_end};
 pub use footer::Footer;
 pub use open_toc::is_estargz;
+pub use prefetch::{MissingFiles, NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK, Piece, PrefetchOptions, PrefetchOrder};
 pub use reader::EstargzReader;
 
 use super::gzip::GzipDecoder;

@@ -146,7 +146,7 @@ impl Sequence for TocSequence {
         let toc = self.table.finish()?.finish()?;
         let level = compression_level(self.level)?;
         let mut trailer =
-            self.contexts.lend(|| Ok(Compressor::new(level)), |compressor| member::compress(compressor, &toc.tar))?;
+            self.contexts.lend(|| Ok(Compressor::new(level)), |compressor| member::one(compressor, &toc.tar))?;
         trailer.extend(Footer::new(total.blob_bytes).to_bytes());
         let mut hasher = total.hasher;
         hasher.update(&toc.tar);

@@ -28,19 +28,29 @@ pub(in crate::codec) fn compress(compressor: &mut Compressor, block: &[u8]) -> R
 /// Appends `block` to `members`, which grows by at most [`bound`] while that is done: one member, or several where the block has
 /// parts that are best stored.
 pub(in crate::codec) fn append(compressor: &mut Compressor, block: &[u8], members: &mut Vec<u8>) -> Result<()> {
-    for (content, bytes) in noise::runs(block) {
-        let begin = members.len();
-        match content {
-            Content::Dense => deflate(compressor, bytes, members)?,
-            Content::Noise => store(bytes, members),
-        }
-        members.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-        members
-            .extend_from_slice(&u32::try_from(bytes.len()).map_err(|_| failure("of more than 4 GiB"))?.to_le_bytes());
-        let member_bytes = u32::try_from(members.len() - begin).map_err(|_| failure("of more than 4 GiB"))?;
-        let header_place = members.get_mut(begin..begin + HEADER_BYTES).ok_or_else(|| failure("without room"))?;
-        header_place.copy_from_slice(&header(member_bytes));
+    noise::runs(block).into_iter().try_for_each(|(content, bytes)| append_one(compressor, content, bytes, members))
+}
+
+/// `bytes` as one member, whatever they are: of eStargz's table of contents readers read no more than that.
+#[cfg(feature = "estargz")]
+pub(in crate::codec) fn one(compressor: &mut Compressor, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut member = Vec::new();
+    append_one(compressor, Content::Dense, bytes, &mut member)?;
+    member.shrink_to_fit();
+    Ok(member)
+}
+
+fn append_one(compressor: &mut Compressor, content: Content, bytes: &[u8], members: &mut Vec<u8>) -> Result<()> {
+    let begin = members.len();
+    match content {
+        Content::Dense => deflate(compressor, bytes, members)?,
+        Content::Noise => store(bytes, members),
     }
+    members.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    members.extend_from_slice(&u32::try_from(bytes.len()).map_err(|_| failure("of more than 4 GiB"))?.to_le_bytes());
+    let member_bytes = u32::try_from(members.len() - begin).map_err(|_| failure("of more than 4 GiB"))?;
+    let header_place = members.get_mut(begin..begin + HEADER_BYTES).ok_or_else(|| failure("without room"))?;
+    header_place.copy_from_slice(&header(member_bytes));
     Ok(())
 }
 

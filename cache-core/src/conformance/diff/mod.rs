@@ -124,6 +124,7 @@ suite! {
     option::what_is_not_supported_is_refused,
     option::an_epoch_bounds_times,
     option::a_level_keeps_the_diff_id,
+    option::variants_are_linked_to_the_layer,
     entry::no_change_is_no_entry,
     entry::from_nothing_everything_is_new,
     entry::to_nothing_everything_is_deleted,

@@ -1,15 +1,19 @@
 //! What a caller wants of a layer.
 
+use std::collections::BTreeSet;
+
 use futures::TryStreamExt;
 
 use crate::compression::{CodecId, Compression, CompressionConfig};
 use crate::conformance::diff::{DiffSubject, bind, small};
-use crate::conformance::require::{require, require_equal};
+use crate::conformance::require::{require, require_equal, require_some};
 use crate::conformance::tree::Change;
 use crate::conformance::{Outcome, Unmet};
 use crate::error::ErrorKind;
-use crate::ports::{DiffOptions, LayerMode, XattrPolicy};
+use crate::layer::Layer;
+use crate::ports::{DiffOptions, LayerMode, Resource, XattrPolicy};
 use crate::timestamp::Timestamp;
+use crate::variants::{VariantWalk, remembered_layer};
 
 /// Options that the differ does not support are `Unsupported`, never overlooked: a codec that nobody has, above all.
 pub async fn what_is_not_supported_is_refused(subject: DiffSubject) -> Outcome {
@@ -20,7 +24,10 @@ pub async fn what_is_not_supported_is_refused(subject: DiffSubject) -> Outcome {
     require(!subject.differ.supports(&unknown), "a codec that nobody has is not supported")?;
     let mut everything = plain().with_epoch(Timestamp::UNIX_EPOCH);
     everything.xattrs = XattrPolicy::All;
-    let unheeded = [unknown, plain().with_layer_mode(LayerMode::Windows), everything];
+    let unknown_variant = plain().with_variants([unknown.compression.clone()]);
+    require(!subject.differ.supports(&unknown_variant), "a variant by a codec that nobody has is not supported")?;
+    let variant = plain().with_variants([CompressionConfig::gzip()]);
+    let unheeded = [unknown, unknown_variant, variant, plain().with_layer_mode(LayerMode::Windows), everything];
     // A level that a codec does not have is a call to be fixed; a differ without levels does not support any.
     let levels = [i32::MIN, i32::MAX].map(|level| DiffOptions::new(CompressionConfig::gzip().with_level(level)));
     let kinds = [&[ErrorKind::Unsupported][..], &[ErrorKind::Unsupported, ErrorKind::Invalid]];
@@ -92,4 +99,35 @@ pub async fn a_level_keeps_the_diff_id(subject: DiffSubject) -> Outcome {
     }
     diff_ids.dedup();
     require_equal(&diff_ids.len(), &1, "a level keeps the DiffID")
+}
+
+/// Further compressions are blobs of the same tar that the lease holds, and variants to which the layer's own blob leads.
+pub async fn variants_are_linked_to_the_layer(subject: DiffSubject) -> Outcome {
+    let (lower, _) = small();
+    let above = subject.tree("b", &[&lower])?;
+    let lease = subject.lease().await?;
+    for (own, other) in
+        [(CompressionConfig::gzip(), Compression::Uncompressed), (CompressionConfig::uncompressed(), Compression::Gzip)]
+    {
+        let options = DiffOptions::new(own).with_variants([CompressionConfig::new(other.clone())]);
+        if !subject.differ.supports(&options) {
+            continue;
+        }
+        let key = format!("with {other}");
+        let layer = subject.differ.diff(&lease, &key, &[], &[bind(&above)], &options).await?;
+        let mut walk = VariantWalk::new(&*subject.content, layer.descriptor.digest);
+        let mut found = Vec::new();
+        while let Some(info) = walk.next().await? {
+            let reached = require_some(remembered_layer(&info), "a variant remembers what it is")?;
+            require_equal(&reached.diff_id, &layer.diff_id, "variants have the same tar")?;
+            found.push(reached);
+        }
+        let held = subject.leases.resources(&lease).await?;
+        let is_held = |layer: &Layer| held.contains(&Resource::Content(layer.descriptor.digest));
+        require(found.iter().all(is_held), "the lease holds every variant")?;
+        let compressions = found.iter().filter_map(|layer| layer.descriptor.media_type.layer_compression());
+        let named: BTreeSet<_> = compressions.collect();
+        require_equal(&named, &BTreeSet::from([Compression::Uncompressed, Compression::Gzip]), "variants are linked")?;
+    }
+    Ok(())
 }

@@ -18,8 +18,10 @@ impl<T: ?Sized> Faulty<T> {
             Fault::SupportsEverything => {
                 options.compression = CompressionConfig::uncompressed();
                 options.layer_mode = LayerMode::Linux;
+                options.variants.clear();
             }
             Fault::IgnoresEpoch => options.epoch = None,
+            Fault::ForgetsVariants => options.variants.clear(),
             _ => {}
         }
         options

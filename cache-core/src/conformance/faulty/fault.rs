@@ -246,6 +246,8 @@ pub enum Fault {
     SupportsEverything,
     /// Times are not bounded.
     IgnoresEpoch,
+    /// Only the layer's own compression is made.
+    ForgetsVariants,
     /// The lower tree is taken for an empty one.
     ForgetsLower,
     /// The upper tree is compared with itself.

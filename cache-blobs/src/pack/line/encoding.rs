@@ -1,0 +1,47 @@
+//! The workers' side of a line.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::pack::line::{Failure, Line, panicked};
+use crate::pack::workers::Turns;
+
+impl Line {
+    /// Encodes one block on the calling thread.
+    pub(in crate::pack) fn encode_one(self: Arc<Self>, turns: &Turns) {
+        let mut state = self.lock();
+        let Some((number, block)) = state.pending.pop_front() else {
+            state.has_turn = false;
+            return;
+        };
+        state.encoding += 1;
+        let parallel = self.stage.is_parallel();
+        let turn = parallel && !state.pending.is_empty();
+        state.has_turn = turn || !parallel;
+        drop(state);
+        if turn {
+            turns.push(Arc::clone(&self));
+        }
+
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.stage.encode(block)));
+        let outcome = outcome.unwrap_or_else(|_| Err(panicked("encoder")));
+
+        let mut state = self.lock();
+        state.encoding -= 1;
+        let turn = !parallel && !state.pending.is_empty();
+        if !parallel {
+            state.has_turn = turn;
+        }
+        match outcome {
+            Ok(encoded) if state.failure.is_none() => {
+                let admitted = self.put(&mut state, number, encoded);
+                self.unlock_and_wake(state, admitted);
+            }
+            Ok(_) => self.unlock_and_wake(state, None),
+            Err(error) => self.give_up(state, Failure::Here(error)),
+        }
+        if turn {
+            turns.push(self);
+        }
+    }
+}
