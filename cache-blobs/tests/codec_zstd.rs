@@ -52,7 +52,19 @@ fn level_0_is_the_default_in_bytes_and_recipe() {
     let tar = data(100_000, 2);
     assert_eq!(blob(&tar, Some(0)), blob(&tar, None));
     assert_eq!(Zstd::new().recipe(Some(0)).unwrap(), Zstd::new().recipe(None).unwrap());
-    assert_eq!(Zstd::new().recipe(None).unwrap().level, Some(3));
+    assert_eq!(Zstd::new().recipe(None).unwrap().level, Some(0));
+}
+
+#[test]
+fn the_default_packs_better_than_level_1_and_less_well_than_level_3() {
+    let mut program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    program.truncate(8 << 20);
+    let [first, third, default] = [Some(1), Some(3), None].map(|level| blob(&program, level).len());
+    assert!(third < default && default < first, "{third} < {default} < {first}");
+    let recipe = |level| Zstd::new().recipe(level).unwrap();
+    assert_ne!(recipe(None), recipe(Some(3)));
+    assert!(recipe(None).parameters.contains("fast,hash-log=17,min-match=6"), "{:?}", recipe(None));
+    assert!(!recipe(Some(3)).parameters.contains("fast"));
 }
 
 #[test]

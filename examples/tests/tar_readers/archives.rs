@@ -15,6 +15,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::listing::{Listing, by_us};
+use super::one_meaning;
 use crate::trees::tree;
 use crate::{climbing_entries, property};
 
@@ -42,7 +43,7 @@ pub enum Made {
 #[derive(Debug)]
 pub struct Archive {
     pub file: PathBuf,
-    pub headers: Vec<Header>,
+    pub entries: Vec<(Header, Vec<u8>)>,
     pub ours: Listing,
 }
 
@@ -51,14 +52,24 @@ impl Archive {
     pub fn write(file: PathBuf, entries: Vec<(Header, Vec<u8>)>) -> Self {
         let tar = property::archive(&entries);
         fs::write(&file, &tar).unwrap();
-        Self { file, headers: entries.into_iter().map(|(header, _)| header).collect(), ours: by_us(&tar) }
+        Self { file, entries, ours: by_us(&tar) }
+    }
+
+    /// The headers of its entries.
+    pub fn headers(&self) -> impl Iterator<Item = &Header> {
+        self.entries.iter().map(|(header, _)| header)
+    }
+
+    /// The archive of those entries that every tool makes the same files of.
+    pub fn with_one_meaning(&self) -> Self {
+        Self::write(self.file.with_extension("meant"), one_meaning::of(&self.entries))
     }
 
     /// Whether GNU tar and bsdtar show every name and time: they have none for the empty name, and bsdtar crashes over a
     /// year that a `struct tm` cannot hold.
     pub fn is_shown(&self) -> bool {
         let years = -(1 << 40)..1 << 40;
-        self.headers.iter().all(|header| !header.path.is_empty() && years.contains(&header.modified.seconds))
+        self.headers().all(|header| !header.path.is_empty() && years.contains(&header.modified.seconds))
     }
 }
 

@@ -37,7 +37,7 @@ pub fn extract(archive: &Archive, into: &Path) {
 fn run(command: &mut Command, archive: &Archive) -> Output {
     let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
     let texts = |header: &Header| [&header.path, &header.link, &header.user_name, &header.group_name].map(Clone::clone);
-    let may_warn = archive.headers.iter().flat_map(texts).any(|text| std::str::from_utf8(&text).is_err());
+    let may_warn = archive.headers().flat_map(texts).any(|text| std::str::from_utf8(&text).is_err());
     let said = String::from_utf8_lossy(&output.stderr);
     let is_known = |line: &str| {
         line.ends_with("name can't be converted from UTF-8 to current locale.")
@@ -57,11 +57,12 @@ pub fn loses_first_link(archive: &Archive) -> bool {
 /// `archive` behind a link that is not lost.
 pub fn primed(archive: &Archive) -> Archive {
     let primer = Header::symlink(PRIMER, "ascii");
-    let mut tar = property::archive(&[(primer.clone(), Vec::new())]);
+    let primer = vec![(primer, Vec::new())];
+    let mut tar = property::archive(&primer);
     // One header; the rest is the end of the archive.
     tar.truncate(512);
     tar.extend(fs::read(&archive.file).unwrap());
     let file = archive.file.with_extension("primed");
     fs::write(&file, &tar).unwrap();
-    Archive { file, headers: [vec![primer], archive.headers.clone()].concat(), ours: by_us(&tar) }
+    Archive { file, entries: [primer, archive.entries.clone()].concat(), ours: by_us(&tar) }
 }

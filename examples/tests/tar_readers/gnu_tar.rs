@@ -15,7 +15,7 @@ pub fn list(archive: &Archive) -> Listing {
     let output = command.env("LC_ALL", "C").args(options).arg(&archive.file).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     let has_range = |id: u64| u32::try_from(id).is_ok();
-    if archive.headers.iter().all(|header| has_range(header.uid) && has_range(header.gid)) {
+    if archive.headers().all(|header| has_range(header.uid) && has_range(header.gid)) {
         assert!(output.status.success(), "{command:?}\n{text}");
     }
     let known = ["is out of range", "Ignoring unknown extended header keyword", "due to previous errors"];

@@ -5,4 +5,5 @@ pub mod archives;
 pub mod bsdtar;
 pub mod gnu_tar;
 pub mod listing;
+pub mod one_meaning;
 pub mod python;

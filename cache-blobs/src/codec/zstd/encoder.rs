@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::zstd::zstd_safe::{CCtx, compress_bound};
 use cache_core::Result;
 
-use super::{BLOCK_BYTES, frame};
+use super::{BLOCK_BYTES, OUR_LEVEL, frame};
 use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
 
@@ -43,7 +43,11 @@ impl BlockEncoder for ZstdEncoder {
             bytes.shrink_to_fit();
             Ok(bytes)
         };
-        Ok(Encoded { bytes: self.contexts.lend(|| frame::context(self.level), compress)?, notes: None })
+        let context = || match self.level {
+            OUR_LEVEL => frame::fast_context(),
+            level => frame::context(level),
+        };
+        Ok(Encoded { bytes: self.contexts.lend(context, compress)?, notes: None })
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod frame;
 pub(super) use decoder::ZstdDecoder;
 
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ::zstd::zstd_safe;
@@ -28,21 +29,23 @@ const BLOCK_BYTES: usize = 8 << 20;
 pub(super) const WINDOW_LOG: u32 = 23;
 
 /// The library's own default.
-const DEFAULT_LEVEL: i32 = 3;
+pub(super) const LIBRARY_LEVEL: i32 = 3;
+
+/// zstd's number for whatever is the default, which is [`frame::fast_context`] here.
+const OUR_LEVEL: i32 = 0;
+
+/// Of that one, the entries of the table and the shortest match.
+const FAST_HASH_LOG: u32 = 17;
+const FAST_MIN_MATCH: u32 = 6;
 
 /// The library's negative levels go on for long; below -7 they only lose.
-pub(super) const LEVELS: Levels = Levels::new(-7..=22, DEFAULT_LEVEL);
+const LEVELS: Levels = Levels::new(LIBRARY_LEVELS, OUR_LEVEL);
 
-/// The level that `wish` stands for.
-pub(super) fn resolve(compression: &Compression, wish: Option<i32>) -> Result<i32> {
-    match LEVELS.resolve(compression, wish)? {
-        None | Some(0) => Ok(DEFAULT_LEVEL),
-        Some(level) => Ok(level),
-    }
-}
+/// The library's levels that are accepted.
+pub(super) const LIBRARY_LEVELS: RangeInclusive<i32> = -7..=22;
 
 /// zstd layers. They are written as a sequence of independent frames with their sizes and checksums. Levels are the
-/// library's; 0 is its default, 3.
+/// library's, but for 0, the default: it lies between 2 and 3.
 #[derive(Debug, Default)]
 pub struct Zstd {
     contexts: ContextsByLevel<zstd_safe::CCtx<'static>>,
@@ -55,7 +58,7 @@ impl Zstd {
     }
 
     fn resolve(&self, level: Option<i32>) -> Result<i32> {
-        resolve(&Compression::Zstd, level)
+        Ok(LEVELS.resolve(&Compression::Zstd, level)?.unwrap_or(OUR_LEVEL))
     }
 }
 
@@ -74,11 +77,16 @@ impl Codec for Zstd {
     }
 
     fn recipe(&self, level: Option<i32>) -> Result<Recipe> {
+        let level = self.resolve(level)?;
+        let search = match level {
+            OUR_LEVEL => format!("fast,hash-log={FAST_HASH_LOG},min-match={FAST_MIN_MATCH},"),
+            _ => String::new(),
+        };
         Ok(Recipe::new(Compression::Zstd.name())
             .with_library("zstd", zstd_safe::version_string())
-            .with_level(self.resolve(level)?)
+            .with_level(level)
             .with_block(BLOCK_BYTES as u64)
-            .with_parameters(format!("window-log={WINDOW_LOG},checksum")))
+            .with_parameters(format!("{search}window-log={WINDOW_LOG},checksum")))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {

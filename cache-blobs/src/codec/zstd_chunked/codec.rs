@@ -16,7 +16,7 @@ use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
-use crate::codec::zstd::{LEVELS, WINDOW_LOG, ZstdDecoder, resolve};
+use crate::codec::zstd::{LIBRARY_LEVEL, LIBRARY_LEVELS, WINDOW_LOG, ZstdDecoder};
 
 /// zstd:chunked layers. The table of contents is found in the bytes of the tar, whoever wrote it. Levels are those of
 /// [`Zstd`](crate::codec::Zstd).
@@ -30,6 +30,16 @@ impl ZstdChunked {
     pub fn new() -> Self {
         Self::default()
     }
+}
+
+/// The library's, whose default suits the many small frames better than that of [`Zstd`](crate::codec::Zstd).
+const LEVELS: Levels = Levels::new(LIBRARY_LEVELS, LIBRARY_LEVEL);
+
+fn resolve(wish: Option<i32>) -> Result<i32> {
+    Ok(match LEVELS.resolve(&Compression::ZSTD_CHUNKED, wish)? {
+        None | Some(0) => LIBRARY_LEVEL,
+        Some(level) => level,
+    })
 }
 
 impl Codec for ZstdChunked {
@@ -50,13 +60,13 @@ impl Codec for ZstdChunked {
         let (bits, zeros) = (rollsum::SPLIT_BITS, splitter::MIN_ZEROS);
         Ok(Recipe::new(Compression::ZSTD_CHUNKED.name())
             .with_library("zstd", zstd_safe::version_string())
-            .with_level(resolve(&Compression::ZSTD_CHUNKED, level)?)
+            .with_level(resolve(level)?)
             .with_block(BLOCK_BYTES as u64)
             .with_parameters(format!("window-log={WINDOW_LOG},checksum,rollsum={bits},zeros={zeros}")))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {
-        let level = resolve(&Compression::ZSTD_CHUNKED, level)?;
+        let level = resolve(level)?;
         Ok(Encoder::Blocks(Arc::new(ZstdChunkedEncoder::new(level, self.contexts.of(level)))))
     }
 
