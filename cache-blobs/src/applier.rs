@@ -97,7 +97,7 @@ impl Unpacking {
     fn run(self, blob: impl Read + Send + 'static) -> Result<Applied> {
         let descriptor = &self.descriptor;
         let algorithm = descriptor.digest.algorithm();
-        let mut tar = DecodingAhead::start(&*self.pool, &self.codecs, Box::new(blob), algorithm)?;
+        let mut tar = DecodingAhead::start(&*self.pool, &self.codecs, Box::new(blob), Some(algorithm))?;
         if !may_be(&descriptor.media_type, &tar.codec().compression()) {
             return Err(corrupt(descriptor, "the layer is not what its media type says"));
         }
@@ -105,7 +105,7 @@ impl Unpacking {
         let unpacked = unpack(&mut tar, self.tree.directory(), &options);
         let unpacked = unpacked.map_err(|error| apply_failure(descriptor.digest, error))?;
         let decoded = tar.finish()?;
-        if decoded.blob_bytes != descriptor.size || decoded.blob_digest != descriptor.digest {
+        if decoded.blob_bytes != descriptor.size || decoded.blob_digest != Some(descriptor.digest) {
             return Err(corrupt(descriptor, "the blob has another digest"));
         }
         if self.expected.is_some_and(|expected| expected != decoded.diff_id) {

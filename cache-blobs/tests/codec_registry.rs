@@ -39,6 +39,10 @@ impl Codec for Footed {
         Ok(source)
     }
 
+    fn pieces(&self) -> Option<Arc<dyn cache_blobs::codec::Pieces>> {
+        None
+    }
+
     fn detects(&self, sample: &Sample<'_>) -> bool {
         sample.head.starts_with(&[0x1f, 0x8b]) && sample.tail.is_some_and(|tail| tail.ends_with(b"FOOT"))
     }

@@ -69,6 +69,10 @@ impl Codec for Toy {
         Ok(source)
     }
 
+    fn pieces(&self) -> Option<Arc<dyn cache_blobs::codec::Pieces>> {
+        None
+    }
+
     fn detects(&self, sample: &Sample<'_>) -> bool {
         *self == Self::Stamped && sample.tail.is_some_and(|tail| tail.ends_with(STAMP))
     }

@@ -27,7 +27,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn start(blob: Vec<u8>, algorithm: Algorithm) -> DecodingAhead {
-    DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(Cursor::new(blob)), algorithm).unwrap()
+    DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(Cursor::new(blob)), Some(algorithm)).unwrap()
 }
 
 #[test]
@@ -43,9 +43,9 @@ fn tar_and_digests_are_those_of_the_blob_for_every_compression() {
             let layer = decoding.finish().unwrap();
             assert_eq!(layer.diff_id, Digest::of(expected));
             assert_eq!(layer.blob_bytes, blob.len() as u64);
-            assert_eq!(layer.blob_digest.algorithm(), algorithm);
+            assert_eq!(layer.blob_digest.unwrap().algorithm(), algorithm);
             if algorithm == Algorithm::Sha256 {
-                assert_eq!(layer.blob_digest, Digest::of(&blob));
+                assert_eq!(layer.blob_digest, Some(Digest::of(&blob)));
             }
         }
     }
@@ -106,7 +106,8 @@ impl Read for Failing {
 #[test]
 fn the_error_of_a_source_keeps_its_kind() {
     let source = Box::new(Failing(Cursor::new(vec![0; 700_000])));
-    let decoding = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Algorithm::Sha256).unwrap();
+    let decoding =
+        DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Some(Algorithm::Sha256)).unwrap();
     assert_eq!(decoding.finish().unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
@@ -124,7 +125,8 @@ impl Read for Panicking {
 #[test]
 fn a_decoder_that_panics_is_told_as_cancelled() {
     let source = Box::new(Panicking(Cursor::new(vec![0; 700_000])));
-    let decoding = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Algorithm::Sha256).unwrap();
+    let decoding =
+        DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Some(Algorithm::Sha256)).unwrap();
     assert_eq!(decoding.finish().unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
@@ -154,7 +156,7 @@ impl Pool for Telling {
 fn a_decoder_ends_when_nobody_reads_any_more() {
     let (pool, ended) = Telling::new();
     let endless = Box::new(io::repeat(b'x'));
-    let mut decoding = DecodingAhead::start(&pool, &Codecs::default(), endless, Algorithm::Sha256).unwrap();
+    let mut decoding = DecodingAhead::start(&pool, &Codecs::default(), endless, Some(Algorithm::Sha256)).unwrap();
     decoding.read_exact(&mut vec![0; 5_000_000]).unwrap();
     drop(decoding);
     ended.recv().unwrap();
@@ -169,6 +171,18 @@ fn a_pool_without_threads_is_unavailable() {
             Err(Error::new(ErrorKind::Unavailable, "start", "a thread"))
         }
     }
-    let outcome = DecodingAhead::start(&Refusing, &Codecs::default(), Box::new(io::empty()), Algorithm::Sha256);
+    let outcome = DecodingAhead::start(&Refusing, &Codecs::default(), Box::new(io::empty()), Some(Algorithm::Sha256));
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn without_an_algorithm_the_diff_id_alone_is_taken() {
+    let tar = tar();
+    for blob in [tar.clone(), gzip(&tar), zstd::encode_all(&tar[..], 1).unwrap()] {
+        let bytes = blob.len() as u64;
+        let source = Box::new(Cursor::new(blob));
+        let decoding = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, None).unwrap();
+        let layer = decoding.finish().unwrap();
+        assert_eq!((layer.blob_digest, layer.blob_bytes, layer.diff_id), (None, bytes, Digest::of(&tar)));
+    }
 }

@@ -63,6 +63,10 @@ impl Codec for Toy {
         Ok(Box::new(Unflipping(source)))
     }
 
+    fn pieces(&self) -> Option<Arc<dyn cache_blobs::codec::Pieces>> {
+        None
+    }
+
     fn detects(&self, sample: &Sample<'_>) -> bool {
         sample.head.starts_with(MAGIC)
     }

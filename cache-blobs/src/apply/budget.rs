@@ -9,11 +9,13 @@ pub(super) struct Budget<'a> {
     options: &'a ApplyOptions,
     /// Bytes other than those of holes.
     written: u64,
+    /// Is told of them.
+    progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> Budget<'a> {
-    pub(super) fn new(options: &'a ApplyOptions) -> Self {
-        Self { options, written: 0 }
+    pub(super) fn new(options: &'a ApplyOptions, progress: &'a mut dyn FnMut(u64)) -> Self {
+        Self { options, written: 0, progress }
     }
 
     /// One more entry of `size` bytes, `depth` components deep.
@@ -30,6 +32,7 @@ impl<'a> Budget<'a> {
     pub(super) fn write(&mut self, count: usize, path: &[u8]) -> Result<(), Error> {
         let limits = &self.options.limits;
         self.written = self.written.saturating_add(count as u64);
+        (self.progress)(self.written);
         let Some(compressed) = &self.options.compressed else {
             return Ok(());
         };

@@ -129,6 +129,9 @@ pub enum Operation {
     /// Setting an extended attribute.
     #[error("set an attribute of")]
     SetXattr,
+    /// Flushing the file system that it is on. The path is empty: it concerns all files.
+    #[error("sync the file system of")]
+    Sync,
 }
 
 struct Shown<'a>(&'a [u8]);

@@ -25,6 +25,7 @@ mod budget;
 mod contents;
 mod create;
 mod directories;
+mod durability;
 mod error;
 mod limits;
 mod options;
@@ -36,6 +37,7 @@ mod unpack;
 mod walk;
 
 pub use applied::Applied;
+pub use durability::Durability;
 pub use error::{ApplyLimit, Error, Operation, Problem};
 pub use limits::ApplyLimits;
 pub use options::{ApplyOptions, Devices, OverlayXattrs, Ownership, Resolution, Whiteouts};

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use cache_core::ports::LayerMode;
 
-use super::ApplyLimits;
+use super::{ApplyLimits, Durability};
 use crate::changes::Tree;
 use crate::tar::ReadLimits;
 
@@ -77,6 +77,8 @@ pub struct ApplyOptions {
     /// The system that the layer is for. Of one for Windows, what lies under `Files/` is unpacked, without its Windows
     /// attributes. Default: [`LayerMode::Linux`].
     pub layer_mode: LayerMode,
+    /// Default: [`Durability::Relaxed`].
+    pub durability: Durability,
     /// Bounds on what is created.
     pub limits: ApplyLimits,
     /// Bounds on the archive itself.
@@ -98,6 +100,7 @@ impl Default for ApplyOptions {
             whiteouts: Whiteouts::default(),
             resolution: Resolution::default(),
             layer_mode: LayerMode::default(),
+            durability: Durability::default(),
             limits: ApplyLimits::default(),
             read_limits: ReadLimits::default(),
             parents: Vec::new(),
@@ -139,6 +142,13 @@ impl ApplyOptions {
     #[must_use]
     pub fn with_layer_mode(mut self, mode: LayerMode) -> Self {
         self.layer_mode = mode;
+        self
+    }
+
+    /// Other [`durability`](Self::durability).
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 

@@ -16,6 +16,7 @@ use super::attributes::{Object, owner, set_attributes};
 use super::budget::Budget;
 use super::create::create;
 use super::directories::{Directory, finish, working_mode};
+use super::durability::{Durability, synced};
 use super::parents::inherit;
 use super::path::clean;
 use super::remove::{Location, Removed, clear, location, remove_all};
@@ -40,11 +41,23 @@ use crate::windows;
 /// [`Error::Archive`], [`Error::Invalid`], [`Error::LimitExceeded`], [`Error::Io`], [`Error::Parents`]. What was
 /// unpacked before stays.
 pub fn unpack(archive: impl Read, root: impl AsFd, options: &ApplyOptions) -> Result<Applied, Error> {
+    match options.durability {
+        Durability::Relaxed => unpack_files(archive, root.as_fd(), options, &mut |_| {}),
+        Durability::Synced => synced(root.as_fd(), |progress| unpack_files(archive, root.as_fd(), options, progress)),
+    }
+}
+
+fn unpack_files(
+    archive: impl Read,
+    root: BorrowedFd<'_>,
+    options: &ApplyOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Applied, Error> {
     let mut reader = Reader::with_limits(archive, options.read_limits.clone());
     let mut unpack = Unpack {
-        root: Root::new(root.as_fd(), options.resolution),
+        root: Root::new(root, options.resolution),
         options,
-        budget: Budget::new(options),
+        budget: Budget::new(options, progress),
         applied: Applied::default(),
         unpacked: HashSet::new(),
         directories: Vec::new(),

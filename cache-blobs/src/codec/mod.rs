@@ -11,6 +11,7 @@ mod failure;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod level;
+mod pieces;
 mod port;
 mod recipe;
 mod recognise;
@@ -34,6 +35,7 @@ pub use failure::{error_of_io, io_error};
 #[cfg(feature = "gzip")]
 pub use gzip::{DeflateLibrary, Gzip};
 pub use level::Levels;
+pub use pieces::{Cut, PieceDecoder, Pieces, Refused};
 pub use port::{Codec, LayerMediaTypes};
 pub use recipe::Recipe;
 pub use registry::{Codecs, Decoding};

@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 use std::io::Read;
+use std::sync::Arc;
 
 use cache_core::{Compression, MediaType, Result};
 
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
 
@@ -54,6 +56,10 @@ pub trait Codec: Send + Sync + Debug + 'static {
     /// # Errors
     /// `Unavailable` if there is no memory for it.
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>>;
+
+    /// How the parts of its blobs that do not depend on each other are found, so that they are decoded on several threads; `None` if
+    /// there are none. A blob of another writer need not have them.
+    fn pieces(&self) -> Option<Arc<dyn Pieces>>;
 
     /// Whether a blob that looks like `sample` is this codec's. The registry asks the codec that was registered last
     /// first, so that a codec may claim a special form of another one's blobs.

@@ -11,6 +11,9 @@ use crate::codec::port::Codec;
 use crate::codec::sample::{SAMPLE_HEAD_BYTES, Sample};
 use crate::codec::uncompressed::Uncompressed;
 
+/// A codec, the first bytes of a blob, and the rest of it.
+pub(crate) type Opened = (Arc<dyn Codec>, Vec<u8>, Box<dyn Read + Send>);
+
 /// The known codecs. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Codecs(Vec<Arc<dyn Codec>>);
@@ -118,15 +121,21 @@ impl Codecs {
     ///
     /// # Errors
     /// As [`detect`](Self::detect); what reading the first bytes gives.
-    pub fn decode(&self, mut source: Box<dyn Read + Send>) -> Result<Decoding> {
+    pub fn decode(&self, source: Box<dyn Read + Send>) -> Result<Decoding> {
+        let (codec, head, source) = self.open(source)?;
+        let reader = codec.decoder(Box::new(Cursor::new(head).chain(source)))?;
+        Ok(Decoding { codec, reader: Mutex::new(reader) })
+    }
+
+    /// The codec that the first bytes of `source` call for, these bytes, and what follows them.
+    pub(crate) fn open(&self, mut source: Box<dyn Read + Send>) -> Result<Opened> {
         let mut head = Vec::with_capacity(SAMPLE_HEAD_BYTES);
         (&mut source)
             .take(SAMPLE_HEAD_BYTES as u64)
             .read_to_end(&mut head)
             .map_err(|error| error_of_io("read the head of", "a layer", error))?;
         let codec = self.detect(&Sample::of_head(&head))?;
-        let reader = codec.decoder(Box::new(Cursor::new(head).chain(source)))?;
-        Ok(Decoding { codec, reader: Mutex::new(reader) })
+        Ok((codec, head, source))
     }
 
     fn unsupported(&self, operation: &'static str, what: impl fmt::Display) -> Error {

@@ -1,11 +1,13 @@
 //! The plain tar.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use cache_core::{Compression, MediaType, Result};
 
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
@@ -40,6 +42,10 @@ impl Codec for Uncompressed {
     }
 
     /// Whatever no other codec claims is a plain tar, the empty blob too, which Docker once wrote.
+    fn pieces(&self) -> Option<Arc<dyn Pieces>> {
+        None
+    }
+
     fn detects(&self, sample: &Sample<'_>) -> bool {
         !sample.is_gzip() && !sample.is_zstd()
     }

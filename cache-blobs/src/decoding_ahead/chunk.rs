@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Bytes of a piece. Smaller ones cost more switches of threads, larger ones leave the second-level cache.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Pieces on their way at a time: one is being filled and one read, and each side finds a next one when it is done.
-const CHUNKS: usize = 4;
+/// Pieces on their way at a time: one is being filled, one read and one hashed, and each side finds a next one when it is done.
+pub(super) const CHUNKS: usize = 6;
 
-/// A piece of a tar. Its memory is used again when it was read.
+/// A piece of a tar. Its memory is used again when it was read and hashed.
 #[derive(Debug)]
 pub(super) struct Chunk {
     bytes: Vec<u8>,
@@ -39,23 +39,34 @@ pub(super) struct Spares {
 }
 
 impl Spares {
-    pub(super) fn new() -> Self {
+    /// Memory for `count` pieces.
+    pub(super) fn new(count: usize) -> Self {
         let (sender, receiver) = channel();
-        Self { sender, receiver, unused: CHUNKS }
+        Self { sender, receiver, unused: count }
     }
 
-    /// Memory for a piece, full of whatever was in it before; waits until one was read.
+    /// Memory for a piece of the usual size, full of whatever was in it before; waits until one was read.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut bytes = match self.receiver.try_recv() {
-            Ok(bytes) => bytes,
-            Err(_) if self.unused > 0 => {
-                self.unused -= 1;
-                Vec::new()
-            }
-            Err(_) => self.receiver.recv().expect("the sender beside it is alive"),
-        };
+        let mut bytes = self.wait();
         bytes.resize(CHUNK_BYTES, 0);
         bytes
+    }
+
+    /// Memory of any size; `None` if all is in use.
+    pub(super) fn idle(&mut self) -> Option<Vec<u8>> {
+        if let Ok(bytes) = self.receiver.try_recv() {
+            return Some(bytes);
+        }
+        self.unused = self.unused.checked_sub(1)?;
+        Some(Vec::new())
+    }
+
+    /// Memory of any size; waits until some was read.
+    pub(super) fn wait(&mut self) -> Vec<u8> {
+        match self.idle() {
+            Some(bytes) => bytes,
+            None => self.receiver.recv().expect("the sender beside it is alive"),
+        }
     }
 
     /// The first `filled` bytes of `bytes` as a piece.

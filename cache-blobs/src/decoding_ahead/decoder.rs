@@ -2,44 +2,41 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::{Algorithm, Digest, DigestHasher};
+use cache_core::{Algorithm, DigestHasher};
 
-use super::chunk::{Chunk, Spares};
-use crate::codec::Decoding;
+use super::chunk::{CHUNKS, Spares};
+use super::outlet::{Message, Outlet};
 use crate::content::read_some;
-
-/// What the reader of the tar is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// The next piece, never empty.
-    Chunk(Chunk),
-    Failed(io::Error),
-    /// The digest and the length of the blob.
-    End(Digest, u64),
-}
 
 /// Counts and hashes a blob while it is read.
 #[derive(Debug)]
 pub(super) struct Watch {
     seen: AtomicU64,
-    hasher: Mutex<DigestHasher>,
+    hasher: Option<Mutex<DigestHasher>>,
 }
 
 impl Watch {
-    pub(super) fn new(algorithm: Algorithm) -> Self {
-        Self { seen: AtomicU64::new(0), hasher: Mutex::new(DigestHasher::new(algorithm)) }
+    /// Hashes by `algorithm`, if there is one.
+    pub(super) fn new(algorithm: Option<Algorithm>) -> Self {
+        Self { seen: AtomicU64::new(0), hasher: algorithm.map(|algorithm| Mutex::new(DigestHasher::new(algorithm))) }
     }
 
-    fn seen(&self) -> u64 {
-        self.seen.load(Ordering::Relaxed)
+    /// A counter of the bytes that were read.
+    pub(super) fn seen(&self) -> &AtomicU64 {
+        &self.seen
     }
 
-    fn digest(&self) -> Digest {
-        self.hasher.lock().unwrap_or_else(PoisonError::into_inner).clone().finish()
+    /// What the reader is told where the blob ends.
+    pub(super) fn end(&self) -> Message {
+        let digest = |hasher: &Mutex<DigestHasher>| lock(hasher).clone().finish();
+        Message::End(self.hasher.as_ref().map(digest), self.seen.load(Ordering::Relaxed))
     }
+}
+
+fn lock(hasher: &Mutex<DigestHasher>) -> MutexGuard<'_, DigestHasher> {
+    hasher.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A blob that is watched.
@@ -51,32 +48,30 @@ pub(super) struct Watched {
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.blob.read(buffer)?;
-        self.watch
-            .hasher
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .update(buffer.get(..count).unwrap_or_default());
+        if let Some(hasher) = &self.watch.hasher {
+            lock(hasher).update(buffer.get(..count).unwrap_or_default());
+        }
         self.watch.seen.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
 
 /// Decodes until the end, the first failure, or until nobody reads any more.
-pub(super) fn decode(mut decoding: Decoding, watch: &Watch, reader: &Sender<Message>) {
-    let mut spares = Spares::new();
+/// `position` counts the blob's bytes that were taken for it.
+pub(super) fn decode(mut decoding: Box<dyn Read + Send>, position: &AtomicU64, watch: &Watch, outlet: Outlet) {
+    let mut spares = Spares::new(CHUNKS);
     loop {
         let mut bytes = spares.take();
-        let (filled, outcome) = fill(&mut decoding, &mut bytes);
-        if filled > 0 && reader.send(Message::Chunk(spares.chunk(bytes, filled, watch.seen()))).is_err() {
+        let (filled, outcome) = fill(&mut *decoding, &mut bytes);
+        let chunk = spares.chunk(bytes, filled, position.load(Ordering::Relaxed));
+        if filled > 0 && outlet.give(chunk).is_err() {
             return;
         }
-        let last = match outcome {
-            Ok(Filled::Full) => continue,
-            Ok(Filled::AtEnd) => Message::End(watch.digest(), watch.seen()),
-            Err(error) => Message::Failed(error),
-        };
-        drop(reader.send(last));
-        return;
+        match outcome {
+            Ok(Filled::Full) => {}
+            Ok(Filled::AtEnd) => return outlet.end(watch.end()),
+            Err(error) => return outlet.end(Message::Failed(error)),
+        }
     }
 }
 
@@ -86,7 +81,7 @@ enum Filled {
 }
 
 /// Reads until `bytes` is full; says how many there are also if reading failed then.
-fn fill(decoding: &mut Decoding, bytes: &mut [u8]) -> (usize, io::Result<Filled>) {
+fn fill(decoding: &mut dyn Read, bytes: &mut [u8]) -> (usize, io::Result<Filled>) {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match read_some(decoding, rest) {

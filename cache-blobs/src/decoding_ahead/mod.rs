@@ -1,30 +1,42 @@
 //! A layer that is decoded on another thread than the one that reads its tar.
 //!
 //! ```text
-//! blob ─► its digest ─► decoder (Pool thread) ─► DiffID ─► tar (whoever reads)
+//!                    one thread                          two threads           one more
+//! blob ─► its digest ─┬─► decoder ─────────────────────────────────────────┬─► DiffID
+//!                     └─► cutter ─► pieces ─► decoders ─► in order ────────┴─► tar (whoever reads)
 //! ```
 //!
-//! The DiffID is taken on the reader's side, since most decoders are slower than unpacking.
+//! The DiffID has a thread of its own, since it takes as long as most decoders do, and as long as creating the files.
 
+mod batch;
 mod chunk;
+mod cutter;
 mod decoder;
+mod diff_id;
+mod outlet;
+mod rest;
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cache_core::ports::Pool;
-use cache_core::{Algorithm, Compression, Digest, DigestHasher, Error, ErrorKind, Result};
+use cache_core::{Algorithm, Compression, Digest, Error, ErrorKind, Result};
 
+use self::batch::start_decoders;
 use self::chunk::Chunk;
-use self::decoder::{Message, Watch, Watched, decode};
-use crate::codec::{Codec, Codecs, error_of_io, io_error};
+use self::cutter::Cutter;
+use self::decoder::{Watch, Watched, decode};
+use self::diff_id::start_hasher;
+use self::outlet::{Message, Outlet};
+use crate::codec::{Codec, Codecs, Cut, error_of_io, io_error};
 
-/// A blob that is being decoded ahead of its reader: reading it gives the tar. At most 1 MiB of tar is on its way at a time.
+/// A blob that is being decoded ahead of its reader: reading it gives the tar. At most four pieces of the codec's own (see
+/// [`Codec::pieces`]), or six of 256 KiB, are on their way at a time.
 ///
-/// When it is dropped early, its thread ends after what it is doing.
+/// When it is dropped early, its threads end after what they are doing.
 pub struct DecodingAhead {
     codec: Arc<dyn Codec>,
     /// Never locked: the mutex makes the type `Sync`.
@@ -36,8 +48,8 @@ pub struct DecodingAhead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedLayer {
-    /// The digest of the blob.
-    pub blob_digest: Digest,
+    /// The digest of the blob, if it was wanted.
+    pub blob_digest: Option<Digest>,
     /// Length of the blob in bytes.
     pub blob_bytes: u64,
     /// The digest of the tar.
@@ -46,34 +58,49 @@ pub struct DecodedLayer {
 
 struct Reader {
     messages: Receiver<Message>,
-    chunk: Option<Chunk>,
+    chunk: Option<Arc<Chunk>>,
     position: usize,
     state: State,
     /// `None` where the blob's digest is the tar's.
-    hasher: Option<DigestHasher>,
+    diff_id: Option<Receiver<Digest>>,
 }
 
 enum State {
     Reading,
     Failed,
-    Ended(Digest, u64),
+    Ended(Option<Digest>, u64),
 }
 
 impl DecodingAhead {
-    /// Decodes `blob` by the codec that its first bytes call for, and takes its digest by `algorithm`. A plain tar is hashed
-    /// only once where that is the algorithm of DiffIDs, SHA-256.
+    /// Decodes `blob` by the codec that its first bytes call for, and takes its digest by `algorithm`, if there is one. A plain tar
+    /// is hashed only once where that is the algorithm of DiffIDs, SHA-256.
     ///
     /// # Errors
     /// As [`Codecs::decode`]; `Unavailable` if no thread can be had.
-    pub fn start(pool: &dyn Pool, codecs: &Codecs, blob: Box<dyn Read + Send>, algorithm: Algorithm) -> Result<Self> {
+    pub fn start(
+        pool: &dyn Pool,
+        codecs: &Codecs,
+        blob: Box<dyn Read + Send>,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Self> {
         let watch = Arc::new(Watch::new(algorithm));
-        let decoding = codecs.decode(Box::new(Watched { blob, watch: Arc::clone(&watch) }))?;
-        let codec = Arc::clone(decoding.codec());
-        let is_plain = codec.compression() == Compression::Uncompressed && algorithm == Algorithm::default();
-        let hasher = (!is_plain).then(DigestHasher::default);
-        let (sender, messages) = channel();
-        pool.spawn(Box::new(move || decode(decoding, &watch, &sender)))?;
-        let reader = Reader { messages, chunk: None, position: 0, state: State::Reading, hasher };
+        let (codec, head, source) = codecs.open(Box::new(Watched { blob, watch: Arc::clone(&watch) }))?;
+        let is_plain = codec.compression() == Compression::Uncompressed && algorithm == Some(Algorithm::default());
+        let (hasher, diff_id) = if is_plain { None } else { Some(start_hasher(pool)?) }.unzip();
+        let (reader, messages) = channel();
+        let outlet = Outlet { reader, hasher };
+        match codec.pieces().filter(|pieces| pieces.cut(&head) != Cut::Stream) {
+            Some(pieces) => {
+                let tasks = start_decoders(pool, &pieces)?;
+                let cutter = Cutter::new(Arc::clone(&codec), pieces, head, source, watch, tasks, outlet);
+                pool.spawn(Box::new(move || cutter.run()))?;
+            }
+            None => {
+                let decoding = codec.decoder(Box::new(Cursor::new(head).chain(source)))?;
+                pool.spawn(Box::new(move || decode(decoding, watch.seen(), &watch, outlet)))?;
+            }
+        }
+        let reader = Reader { messages, chunk: None, position: 0, state: State::Reading, diff_id };
         Ok(Self { codec, reader: Mutex::new(reader), compressed: Arc::default() })
     }
 
@@ -96,8 +123,11 @@ impl DecodingAhead {
         let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let State::Ended(blob_digest, blob_bytes) = reader.state {
-                let diff_id = reader.hasher.take().map_or(blob_digest, DigestHasher::finish);
-                return Ok(DecodedLayer { blob_digest, blob_bytes, diff_id });
+                let diff_id = match &reader.diff_id {
+                    Some(digest) => digest.recv().ok(),
+                    None => blob_digest,
+                };
+                return Ok(DecodedLayer { blob_digest, blob_bytes, diff_id: diff_id.ok_or_else(panicked)? });
             }
             reader.advance(&self.compressed).map_err(|error| error_of_io("decode", "a layer", error))?;
         }
@@ -121,9 +151,6 @@ impl Reader {
         match self.messages.recv() {
             Ok(Message::Chunk(chunk)) => {
                 compressed.store(chunk.blob_bytes, Ordering::Relaxed);
-                if let Some(hasher) = &mut self.hasher {
-                    hasher.update(chunk.bytes());
-                }
                 self.chunk = Some(chunk);
                 Ok(())
             }

@@ -212,6 +212,10 @@ impl Codec for BlockCodec {
         Ok(source)
     }
 
+    fn pieces(&self) -> Option<Arc<dyn cache_blobs::codec::Pieces>> {
+        None
+    }
+
     fn detects(&self, _sample: &Sample<'_>) -> bool {
         false
     }

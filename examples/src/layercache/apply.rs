@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io;
 
 use cache_blobs::DecodingAhead;
-use cache_blobs::apply::{ApplyOptions, OverlayXattrs, Whiteouts, unpack};
+use cache_blobs::apply::{ApplyOptions, Durability, OverlayXattrs, Whiteouts, unpack};
 use cache_blobs::codec::Codecs;
-use cache_core::{Algorithm, Digest, ThreadPool};
+use cache_core::{Digest, ThreadPool};
 use serde::Serialize;
 
-use crate::args::{Apply, WhiteoutChoice};
+use crate::args::{Apply, DurabilityChoice, WhiteoutChoice};
 use crate::failure::Failure;
 use crate::output::Format;
 
@@ -37,12 +37,18 @@ pub(crate) fn run(arguments: &Apply) -> Result<(), Failure> {
 }
 
 fn unpack_over(arguments: &Apply, blob: File, into: &File) -> Result<Report, Failure> {
-    let mut tar = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(blob), Algorithm::default())?;
+    // Nobody says what the blob's digest should be.
+    let mut tar = DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), Box::new(blob), None)?;
     let whiteouts = match arguments.whiteouts {
         WhiteoutChoice::Remove => Whiteouts::Remove,
         WhiteoutChoice::Overlay => Whiteouts::Overlay(OverlayXattrs::Trusted),
     };
-    let options = ApplyOptions::default().with_whiteouts(whiteouts).with_compressed(tar.compressed());
+    let durability = match arguments.durability {
+        DurabilityChoice::Relaxed => Durability::Relaxed,
+        DurabilityChoice::Synced => Durability::Synced,
+    };
+    let options =
+        ApplyOptions::default().with_whiteouts(whiteouts).with_durability(durability).with_compressed(tar.compressed());
     let applied = unpack(&mut tar, into, &options)
         .map_err(|error| Failure::while_doing(format!("unpack {}", arguments.blob.display()), error))?;
     Ok(Report { diff_id: tar.finish()?.diff_id, entries: applied.entries, bytes: applied.stream_bytes })

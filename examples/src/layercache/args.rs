@@ -138,6 +138,15 @@ pub(crate) enum WhiteoutChoice {
     Overlay,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityChoice {
+    /// When the kernel likes.
+    #[default]
+    Relaxed,
+    /// When the command ends.
+    Synced,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// The directory of the embedded store.
@@ -215,6 +224,9 @@ pub(crate) struct Apply {
     /// What becomes of whiteouts.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) whiteouts: WhiteoutChoice,
+    /// When the files are on the disk.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) durability: DurabilityChoice,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

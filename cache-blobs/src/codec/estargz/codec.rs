@@ -8,8 +8,9 @@ use cache_core::{Compression, MediaType, Result};
 use super::encoder::EstargzEncoder;
 use super::footer::Footer;
 use crate::codec::encoder::Encoder;
-use crate::codec::gzip::{DeflateLibrary, Deflaters, GzipDecoder};
+use crate::codec::gzip::{DeflateLibrary, Deflaters, GzipDecoder, GzipPieces};
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
@@ -61,6 +62,10 @@ impl Codec for Estargz {
     /// the blob's first [`toc_offset`](super::Footer::toc_offset) bytes decode to.
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(GzipDecoder::new(source)))
+    }
+
+    fn pieces(&self) -> Option<Arc<dyn Pieces>> {
+        Some(Arc::new(GzipPieces))
     }
 
     /// Looks at the footer. Without a tail the blob is seen as gzip, which it is, too; whether there is a table of contents

@@ -6,9 +6,9 @@ use super::deflater::Deflater;
 use super::noise::{self, Content};
 
 /// Bytes of [`header`].
-const HEADER_BYTES: usize = 20;
+pub(super) const HEADER_BYTES: usize = 20;
 /// CRC-32 and length, four bytes each.
-const TRAILER_BYTES: usize = 8;
+pub(super) const TRAILER_BYTES: usize = 8;
 
 /// The most bytes that the members of `block_bytes` bytes take.
 pub(in crate::codec) fn bound(deflater: &mut Deflater, block_bytes: usize) -> usize {
@@ -95,4 +95,11 @@ fn header(member_bytes: u32) -> [u8; HEADER_BYTES] {
     const UNKNOWN_OS: u8 = 255;
     let [a, b, c, d] = member_bytes.to_le_bytes();
     [0x1f, 0x8b, 8, FEXTRA, 0, 0, 0, 0, 0, UNKNOWN_OS, 8, 0, b'L', b'C', 4, 0, a, b, c, d]
+}
+
+/// The length that `header` tells; `None` if it is not one of ours.
+pub(super) fn member_bytes(head: &[u8; HEADER_BYTES]) -> Option<u32> {
+    let [.., a, b, c, d] = *head;
+    let member_bytes = u32::from_le_bytes([a, b, c, d]);
+    (*head == header(member_bytes)).then_some(member_bytes)
 }

@@ -7,6 +7,7 @@ mod encoder;
 mod library;
 pub(super) mod member;
 mod noise;
+mod pieces;
 mod sample;
 
 pub(super) use decoder::GzipDecoder;
@@ -14,6 +15,8 @@ pub(super) use deflaters::Deflaters;
 #[cfg(feature = "estargz")]
 pub(super) use deflaters::DeflatersAt;
 pub use library::DeflateLibrary;
+#[cfg(feature = "estargz")]
+pub(super) use pieces::GzipPieces;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use cache_core::{Compression, MediaType, Result};
 
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
@@ -73,6 +77,10 @@ impl Codec for Gzip {
 
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(GzipDecoder::new(source)))
+    }
+
+    fn pieces(&self) -> Option<Arc<dyn Pieces>> {
+        Some(Arc::new(GzipPieces))
     }
 
     fn detects(&self, sample: &Sample<'_>) -> bool {

@@ -16,6 +16,7 @@ use cache_core::{Compression, MediaType, Result};
 use crate::codec::contexts::ContextsByLevel;
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
@@ -95,6 +96,11 @@ impl Codec for Zstd {
 
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(ZstdDecoder::new(source)?))
+    }
+
+    /// Frames are decoded as fast as the DiffID is taken, so more threads gain nothing.
+    fn pieces(&self) -> Option<Arc<dyn Pieces>> {
+        None
     }
 
     fn detects(&self, sample: &Sample<'_>) -> bool {

@@ -12,6 +12,7 @@ use super::{BLOCK_BYTES, rollsum, splitter};
 use crate::codec::contexts::ContextsByLevel;
 use crate::codec::encoder::Encoder;
 use crate::codec::level::Levels;
+use crate::codec::pieces::Pieces;
 use crate::codec::port::{Codec, LayerMediaTypes};
 use crate::codec::recipe::Recipe;
 use crate::codec::sample::Sample;
@@ -72,6 +73,11 @@ impl Codec for ZstdChunked {
     /// Gives the tar: what follows it is in frames that decode to nothing.
     fn decoder(&self, source: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(ZstdDecoder::new(source)?))
+    }
+
+    /// Frames are decoded as fast as the DiffID is taken, so more threads gain nothing.
+    fn pieces(&self) -> Option<Arc<dyn Pieces>> {
+        None
     }
 
     /// Looks at the footer. Without a tail the blob is seen as zstd, which it is, too; whether there is a table of contents
