@@ -94,6 +94,37 @@ fn usable(config: &CacheConfig) -> Vec<bool> {
     }
 }
 
+/// Whether two records of one digest have a link in common in every input. The later of two such records is taken for the first one when it is
+/// added; they come to be when a record is given more links. Whoever is added to both joins them, as in BuildKit.
+fn has_twins(config: &CacheConfig) -> bool {
+    let meet = |one: &Vec<CacheInput>, other: &Vec<CacheInput>| one.iter().any(|link| other.contains(link));
+    let are_twins = |one: &CacheRecord, other: &CacheRecord| {
+        one.digest == other.digest
+            && one.inputs.len() == other.inputs.len()
+            && one.inputs.iter().zip(&other.inputs).all(|(one, other)| meet(one, other))
+    };
+    let records = &config.records;
+    records.iter().enumerate().any(|(at, one)| records[at + 1..].iter().any(|other| are_twins(one, other)))
+}
+
+#[test]
+fn a_record_that_was_given_more_links_is_joined_with_its_twin_by_whoever_is_added_to_both() {
+    // Two records apart; then links of the first that it shares with the second.
+    let mut recipes = vec![
+        (0, vec![]),
+        (1, vec![vec![(0, 0), (0, 1)], vec![(0, 1)]]),
+        (1, vec![vec![(0, 1)], vec![(0, 0)]]),
+        (1, vec![vec![(0, 0)], vec![(0, 1), (0, 0)]]),
+    ];
+    let apart = config(&build(&recipes));
+    assert_eq!(apart.records.len(), 3);
+    assert!(has_twins(&apart));
+    recipes.push((1, vec![vec![(0, 1)], vec![(0, 0)]]));
+    let joined = config(&build(&recipes));
+    assert_eq!(joined.records.len(), 2);
+    assert!(!has_twins(&joined));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -108,13 +139,18 @@ proptest! {
     }
 
     #[test]
-    fn reading_what_was_built_changes_nothing(recipes in recipes()) {
+    fn reading_what_was_built_joins_twins_and_changes_nothing_else(recipes in recipes()) {
         let first = config(&build(&levelled(&recipes)));
-        prop_assert_eq!(config(&read(&first, ParseMode::Strict)), first);
+        let again = config(&read(&first, ParseMode::Strict));
+        if has_twins(&first) {
+            prop_assert!(again.records.len() <= first.records.len());
+        } else {
+            prop_assert_eq!(again, first);
+        }
     }
 
     #[test]
-    fn adding_everything_again_changes_nothing(recipes in recipes()) {
+    fn adding_everything_again_joins_twins_and_changes_nothing_else(recipes in recipes()) {
         let first = config(&build(&levelled(&recipes)));
         let mut chains = read(&first, ParseMode::Strict);
         // The config's own records, added again to the builder that has them.
@@ -135,7 +171,12 @@ proptest! {
             place[at] = made.len();
             made.push(id);
         }
-        prop_assert_eq!(config(&chains), first);
+        let again = config(&chains);
+        if has_twins(&first) {
+            prop_assert!(again.records.len() <= first.records.len());
+        } else {
+            prop_assert_eq!(again, first);
+        }
     }
 
     #[test]

@@ -15,7 +15,6 @@ pub(super) use deflaters::Deflaters;
 #[cfg(feature = "estargz")]
 pub(super) use deflaters::DeflatersAt;
 pub use library::DeflateLibrary;
-#[cfg(feature = "estargz")]
 pub(super) use pieces::GzipPieces;
 
 use std::io::Read;
