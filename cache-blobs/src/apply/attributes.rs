@@ -2,6 +2,7 @@
 //!
 //! A change of owner takes capabilities and set-id bits away, so attributes and mode come after it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -12,24 +13,43 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::create::Made;
-use super::{Applied, ApplyOptions, Error, Operation, Ownership, Problem};
+use super::{ApplyOptions, Error, Operation, Ownership, Problem};
 use crate::changes::{FileKind, is_overlay_xattr};
+use crate::layer::LeftOut;
 use crate::tar::{Header, Timestamp, parse_time};
 
 /// The last second of a 64-bit count of nanoseconds since 1970, in the year 2262, which is Go's limit.
 const LAST_SECOND: i64 = i64::MAX / 1_000_000_000;
 
 /// Something that was just unpacked.
-pub(super) struct Object<'a> {
-    pub(super) directory: BorrowedFd<'a>,
-    pub(super) name: &'a [u8],
-    pub(super) made: &'a Made,
+pub(super) enum Object<'a> {
+    /// It is open.
+    Open(BorrowedFd<'a>, FileKind),
+    /// A name in a directory, which nobody follows.
+    Named(BorrowedFd<'a>, &'a OsStr, FileKind),
 }
 
 impl Object<'_> {
-    fn name(&self) -> &OsStr {
-        OsStr::from_bytes(self.name)
+    fn kind(&self) -> FileKind {
+        match self {
+            Self::Open(_, kind) | Self::Named(_, _, kind) => *kind,
+        }
+    }
+}
+
+/// Extended attributes that were not set, by name.
+#[derive(Default)]
+pub(super) struct LeftOutXattrs(BTreeMap<Vec<u8>, LeftOut>);
+
+impl LeftOutXattrs {
+    pub(super) fn append(&mut self, other: Self) {
+        for (key, left_out) in other.0 {
+            self.0.entry(key).or_default().append(left_out);
+        }
+    }
+
+    pub(super) fn into_map(self) -> BTreeMap<Vec<u8>, LeftOut> {
+        self.0
     }
 }
 
@@ -39,25 +59,27 @@ pub(super) fn set_attributes(
     header: &Header,
     mode: u32,
     options: &ApplyOptions,
-    applied: &mut Applied,
+    left_out: &mut LeftOutXattrs,
 ) -> Result<(), Error> {
     if options.ownership == Ownership::Preserve {
         let (uid, gid) = owner(header)?;
-        let done = match &object.made.handle {
-            Some(handle) => fchown(handle, Some(uid), Some(gid)),
-            None => chownat(object.directory, object.name(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW),
+        let done = match *object {
+            Object::Open(handle, _) => fchown(handle, Some(uid), Some(gid)),
+            Object::Named(directory, name, _) => {
+                chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            }
         };
         done.map_err(|error| Error::io(Operation::SetOwner, &header.path, error))?;
     }
     for (key, value) in &header.xattrs {
         if !set_xattr(object, key, value, header, options)? {
-            applied.xattrs.entry(key.clone()).or_default().add(&header.path);
+            left_out.0.entry(key.clone()).or_default().add(&header.path);
         }
     }
-    if object.made.kind != FileKind::Symlink {
+    if object.kind() != FileKind::Symlink {
         set_mode(object, mode).map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
     }
-    if object.made.kind != FileKind::Directory {
+    if object.kind() != FileKind::Directory {
         set_times(object, header)?;
     }
     Ok(())
@@ -66,9 +88,9 @@ pub(super) fn set_attributes(
 /// Sets the times of the archive.
 pub(super) fn set_times(object: &Object<'_>, header: &Header) -> Result<(), Error> {
     let times = timestamps(header);
-    let done = match &object.made.handle {
-        Some(handle) => futimens(handle, &times),
-        None => utimensat(object.directory, object.name(), &times, AtFlags::SYMLINK_NOFOLLOW),
+    let done = match *object {
+        Object::Open(handle, _) => futimens(handle, &times),
+        Object::Named(directory, name, _) => utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW),
     };
     done.map_err(|error| Error::io(Operation::SetTimes, &header.path, error))
 }
@@ -77,11 +99,11 @@ pub(super) fn set_times(object: &Object<'_>, header: &Header) -> Result<(), Erro
 /// no device wakes up.
 pub(super) fn set_mode(object: &Object<'_>, mode: u32) -> Result<(), Errno> {
     let mode = Mode::from_raw_mode(mode & 0o7777);
-    if let Some(handle) = &object.made.handle {
-        return fchmod(handle, mode);
-    }
-    let handle =
-        openat(object.directory, object.name(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let (directory, name) = match *object {
+        Object::Open(handle, _) => return fchmod(handle, mode),
+        Object::Named(directory, name, _) => (directory, name),
+    };
+    let handle = openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     if FileType::from_raw_mode(fstat(&handle)?.st_mode) == FileType::Symlink {
         return Err(Errno::LOOP);
     }
@@ -111,12 +133,12 @@ fn set_xattr(
         return Ok(false);
     }
     let name = OsStr::from_bytes(key);
-    let done = match &object.made.handle {
-        Some(handle) => fsetxattr(handle, name, value, XattrFlags::empty()),
+    let done = match *object {
+        Object::Open(handle, _) => fsetxattr(handle, name, value, XattrFlags::empty()),
         // The kernel's own link to the directory, and a name in it that the call does not follow.
-        None => {
-            let directory = object.directory.as_raw_fd().to_string();
-            let path = [b"/proc/self/fd/", directory.as_bytes(), b"/", object.name].concat();
+        Object::Named(directory, file, _) => {
+            let directory = directory.as_raw_fd().to_string();
+            let path = [b"/proc/self/fd/", directory.as_bytes(), b"/", file.as_bytes()].concat();
             lsetxattr(OsStr::from_bytes(&path), name, value, XattrFlags::empty())
         }
     };
@@ -124,7 +146,7 @@ fn set_xattr(
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP) => Ok(false),
         // Only files and directories can have attributes of users.
-        Err(Errno::PERM) if key.starts_with(b"user.") && !holds_user_xattrs(object.made.kind) => Ok(false),
+        Err(Errno::PERM) if key.starts_with(b"user.") && !holds_user_xattrs(object.kind()) => Ok(false),
         Err(Errno::PERM) if options.ownership == Ownership::Current => Ok(false),
         Err(error) => Err(Error::io(Operation::SetXattr, &header.path, error)),
     }

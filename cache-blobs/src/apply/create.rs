@@ -1,23 +1,20 @@
 //! Making what an entry describes.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat};
 use rustix::io::Errno;
 
-use super::budget::Budget;
-use super::contents::write_contents;
+use super::attributes::Object;
 use super::directories::working_mode;
 use super::path::split_target;
 use super::root::Root;
 use super::walk::Missing;
 use super::{Devices, Error, Operation, Problem};
 use crate::changes::FileKind;
-use crate::tar::{Entry, Header, Kind};
+use crate::tar::{Header, Kind};
 
 /// What was made.
 pub(super) struct Made {
@@ -27,56 +24,54 @@ pub(super) struct Made {
     pub(super) handle: Option<OwnedFd>,
 }
 
+impl Made {
+    /// It, which is `name` in `directory`.
+    pub(super) fn object<'a>(&'a self, directory: BorrowedFd<'a>, name: &'a [u8]) -> Object<'a> {
+        match &self.handle {
+            Some(handle) => Object::Open(handle.as_fd(), self.kind),
+            None => Object::Named(directory, OsStr::from_bytes(name), self.kind),
+        }
+    }
+}
+
 impl From<FileKind> for Made {
     fn from(kind: FileKind) -> Self {
         Self { kind, handle: None }
     }
 }
 
-/// Makes the entry as `name` in `directory`, where nothing is in the way but a directory that becomes one. Gives
-/// `None` for a device that was left out.
-pub(super) fn create<R: Read>(
+/// Outcome of [`create`].
+pub(super) enum Created {
+    Made(Made),
+    /// Something is there already.
+    InTheWay,
+    /// A device that the system refuses.
+    LeftOut,
+}
+
+/// Makes the entry as `name` in `directory`, a file without its contents. A directory that is there becomes one that comes.
+pub(super) fn create(
     root: &Root<'_>,
     directory: BorrowedFd<'_>,
     name: &[u8],
-    entry: &mut Entry<'_, R>,
+    header: &Header,
     devices: Devices,
-    buffer: &mut Vec<u8>,
-    budget: &mut Budget<'_>,
-) -> Result<Option<Made>, Error> {
-    let header = entry.header();
-    let failed = |error: Errno| Error::io(Operation::Create, &header.path, error);
+) -> Result<Created, Error> {
     let path = OsStr::from_bytes(name);
-    match header.kind {
-        Kind::Directory => {
-            match mkdirat(directory, path, Mode::from_raw_mode(working_mode(header.mode) & 0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(failed(error)),
-            }
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let handle = match openat(directory, path, flags, Mode::empty()) {
-                Ok(handle) => Some(handle),
-                // It was there before, and the current user may not read it.
-                Err(Errno::ACCESS) => None,
-                Err(error) => return Err(failed(error)),
-            };
-            Ok(Some(Made { kind: FileKind::Directory, handle }))
-        }
+    let made = match header.kind {
+        Kind::Directory => match mkdirat(directory, path, Mode::from_raw_mode(working_mode(header.mode) & 0o700)) {
+            Ok(()) | Err(Errno::EXIST) => open_directory(directory, path),
+            Err(error) => Err(error),
+        },
         Kind::File => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(directory, path, flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
-            let file = File::from(file);
-            write_contents(entry, &file, buffer, budget)?;
-            Ok(Some(Made { kind: FileKind::File, handle: Some(file.into()) }))
+            let file = openat(directory, path, flags, Mode::from_raw_mode(0o600));
+            file.map(|file| Made { kind: FileKind::File, handle: Some(file) })
         }
-        Kind::Symlink => {
-            symlinkat(OsStr::from_bytes(&header.link), directory, path).map_err(failed)?;
-            Ok(Some(FileKind::Symlink.into()))
-        }
-        Kind::HardLink => link(root, directory, name, header).map(|kind| Some(kind.into())),
+        Kind::Symlink => symlinkat(OsStr::from_bytes(&header.link), directory, path).map(|()| FileKind::Symlink.into()),
+        Kind::HardLink => return link(root, directory, name, header),
         Kind::Fifo => {
-            mknodat(directory, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(failed)?;
-            Ok(Some(FileKind::Fifo.into()))
+            mknodat(directory, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map(|()| FileKind::Fifo.into())
         }
         Kind::CharDevice | Kind::BlockDevice => {
             let (file_type, kind) = match header.kind {
@@ -85,24 +80,45 @@ pub(super) fn create<R: Read>(
             };
             let device = makedev(header.device_major, header.device_minor);
             match mknodat(directory, path, file_type, Mode::from_raw_mode(0o600), device) {
-                Ok(()) => Ok(Some(kind.into())),
-                Err(Errno::PERM) if devices == Devices::SkipDenied => Ok(None),
-                Err(error) => Err(failed(error)),
+                Err(Errno::PERM) if devices == Devices::SkipDenied => return Ok(Created::LeftOut),
+                outcome => outcome.map(|()| kind.into()),
             }
         }
+    };
+    match made {
+        Ok(made) => Ok(Created::Made(made)),
+        Err(Errno::EXIST) => Ok(Created::InTheWay),
+        Err(error) => Err(Error::io(Operation::Create, &header.path, error)),
     }
+}
+
+/// The directory `name` in `directory`; `EXIST` for anything else.
+fn open_directory(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Made, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle = match openat(directory, name, flags, Mode::empty()) {
+        Ok(handle) => Some(handle),
+        // It was there before, and the current user may not read it.
+        Err(Errno::ACCESS) => None,
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err(Errno::EXIST),
+        Err(error) => return Err(error),
+    };
+    Ok(Made { kind: FileKind::Directory, handle })
 }
 
 /// Repeats an earlier name. The target's directory is found below the root, and its last component is not followed,
 /// so a link to a symbolic link is another name of that link.
-fn link(root: &Root<'_>, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<FileKind, Error> {
+fn link(root: &Root<'_>, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<Created, Error> {
     let failed = |error: Errno| Error::io(Operation::Link, &header.path, error);
     let (parents, target) =
         split_target(&header.link).ok_or_else(|| Error::invalid(&header.path, Problem::LinkTarget))?;
     let parent = root.directory(parents, Missing::Keep)?.ok_or_else(|| failed(Errno::NOENT))?;
-    linkat(&parent, OsStr::from_bytes(target), directory, OsStr::from_bytes(name), AtFlags::empty()).map_err(failed)?;
+    match linkat(&parent, OsStr::from_bytes(target), directory, OsStr::from_bytes(name), AtFlags::empty()) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Ok(Created::InTheWay),
+        Err(error) => return Err(failed(error)),
+    }
     let stat = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-    Ok(match FileType::from_raw_mode(stat.st_mode) {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Symlink => FileKind::Symlink,
         FileType::RegularFile => FileKind::File,
         FileType::Fifo => FileKind::Fifo,
@@ -110,5 +126,6 @@ fn link(root: &Root<'_>, directory: BorrowedFd<'_>, name: &[u8], header: &Header
         FileType::Socket => FileKind::Socket,
         FileType::Directory => FileKind::Directory,
         _ => FileKind::CharDevice,
-    })
+    };
+    Ok(Created::Made(kind.into()))
 }

@@ -8,7 +8,6 @@ use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
 use super::attributes::{Object, set_mode, set_times};
-use super::create::Made;
 use super::path::clean;
 use super::root::Root;
 use super::walk::Missing;
@@ -60,8 +59,7 @@ fn finish_one(root: &Root<'_>, directory: &Directory) -> Result<(), Error> {
         Ok(_) | Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(Error::io(Operation::Inspect, &header.path, error)),
     }
-    let made = Made::from(FileKind::Directory);
-    let object = Object { directory: parent.as_fd(), name, made: &made };
+    let object = Object::Named(parent.as_fd(), OsStr::from_bytes(name), FileKind::Directory);
     if working_mode(header.mode) != header.mode {
         set_mode(&object, header.mode).map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
     }

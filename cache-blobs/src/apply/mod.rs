@@ -22,11 +22,11 @@
 mod applied;
 mod attributes;
 mod budget;
-mod contents;
 mod create;
 mod directories;
 mod durability;
 mod error;
+mod files;
 mod limits;
 mod options;
 mod parents;

@@ -7,16 +7,19 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::thread;
 
 use cache_core::ports::LayerMode;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, mknodat, openat, statat};
 use rustix::io::Errno;
 
-use super::attributes::{Object, owner, set_attributes};
+use super::attributes::{LeftOutXattrs, owner, set_attributes};
 use super::budget::Budget;
-use super::create::create;
+use super::create::{Created, Made, create};
 use super::directories::{Directory, finish, working_mode};
 use super::durability::{Durability, synced};
+use super::files::Files;
 use super::parents::inherit;
 use super::path::clean;
 use super::remove::{Location, Removed, clear, location, remove_all};
@@ -35,11 +38,12 @@ use crate::windows;
 /// does not hold are made with mode 0755. What an entry finds in its place is removed, except that a directory takes
 /// over a directory. The entry `.` is ignored.
 ///
-/// To cancel, let `archive` fail.
+/// A second thread writes what is in the files and sets their attributes, if it can be had, while this one makes the names; a few dozen files are open at a
+/// time. To cancel, let `archive` fail.
 ///
 /// # Errors
 /// [`Error::Archive`], [`Error::Invalid`], [`Error::LimitExceeded`], [`Error::Io`], [`Error::Parents`]. What was
-/// unpacked before stays.
+/// unpacked before stays, and so may some of what comes next in the archive.
 pub fn unpack(archive: impl Read, root: impl AsFd, options: &ApplyOptions) -> Result<Applied, Error> {
     match options.durability {
         Durability::Relaxed => unpack_files(archive, root.as_fd(), options, &mut |_| {}),
@@ -53,44 +57,57 @@ fn unpack_files(
     options: &ApplyOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Applied, Error> {
-    let mut reader = Reader::with_limits(archive, options.read_limits.clone());
-    let mut unpack = Unpack {
-        root: Root::new(root, options.resolution),
-        options,
-        budget: Budget::new(options, progress),
-        applied: Applied::default(),
-        unpacked: HashSet::new(),
-        directories: Vec::new(),
-        parent: None,
-        buffer: Vec::new(),
-    };
-    while let Some(entry) = reader.next_entry()? {
-        unpack.entry(entry)?;
-    }
-    finish(&unpack.root, std::mem::take(&mut unpack.directories))?;
-    unpack.drain(reader)
+    thread::scope(|scope| {
+        let mut unpack = Unpack {
+            root: Root::new(root, options.resolution),
+            options,
+            budget: Budget::new(options, progress),
+            applied: Applied::default(),
+            left_out: LeftOutXattrs::default(),
+            unpacked: HashSet::new(),
+            directories: Vec::new(),
+            parent: None,
+            files: Files::new(scope, options),
+        };
+        let all = unpack.all(Reader::with_limits(archive, options.read_limits.clone()));
+        let Unpack { files, mut applied, mut left_out, .. } = unpack;
+        // Where it fails, that lies further up in the archive.
+        left_out.append(files.finish()?);
+        all?;
+        applied.xattrs = left_out.into_map();
+        Ok(applied)
+    })
 }
 
-struct Unpack<'a> {
+struct Unpack<'scope, 'a> {
     root: Root<'a>,
     options: &'a ApplyOptions,
     budget: Budget<'a>,
     applied: Applied,
+    left_out: LeftOutXattrs,
     /// What this layer holds, which its own opaque markers do not hide.
     unpacked: HashSet<Location>,
     directories: Vec<Directory>,
     /// The directory of the entry before, which is usually that of the next one.
     parent: Option<(Vec<u8>, OwnedFd)>,
-    buffer: Vec<u8>,
+    files: Files<'scope, 'a>,
 }
 
-impl Unpack<'_> {
+impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
+    fn all<R: Read>(&mut self, mut reader: Reader<R>) -> Result<(), Error> {
+        while let Some(entry) = reader.next_entry()? {
+            self.entry(entry)?;
+        }
+        finish(&self.root, std::mem::take(&mut self.directories))?;
+        self.drain(reader)
+    }
+
     fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), Error> {
         let inside = match self.options.layer_mode {
             LayerMode::Linux => true,
             LayerMode::Windows => windows::unwrap(entry.header_mut()),
         };
-        let header = entry.header().clone();
+        let header = Arc::new(entry.header().clone());
         let parts = clean(&header.path);
         self.budget.entry(&mut self.applied, &header.path, header.size, parts.len())?;
         if !inside {
@@ -137,7 +154,7 @@ impl Unpack<'_> {
         &mut self,
         directory: BorrowedFd<'_>,
         name: &[u8],
-        header: &Header,
+        header: &Arc<Header>,
         entry: &mut Entry<'_, R>,
     ) -> Result<Place, Error> {
         if name == OPAQUE_MARKER {
@@ -150,42 +167,48 @@ impl Unpack<'_> {
             }
             return self.white_out(directory, hidden, header);
         }
-        let place = self.make_room(directory, name, header)?;
-        let devices = self.options.devices;
-        let Some(made) = create(&self.root, directory, name, entry, devices, &mut self.buffer, &mut self.budget)?
-        else {
+        if header.kind == Kind::HardLink {
+            // Its attributes are those of what it names.
+            self.files.settle()?;
+        }
+        let (place, made) = self.make(directory, name, header)?;
+        let Some(made) = made else {
             self.applied.devices.add(&header.path);
             return Ok(place);
         };
-        let is_directory = made.kind == FileKind::Directory;
-        let mode = if is_directory { working_mode(header.mode) } else { header.mode };
-        let object = Object { directory, name, made: &made };
-        set_attributes(&object, header, mode, self.options, &mut self.applied)?;
         let failed = |error: Errno| Error::io(Operation::Inspect, &header.path, error);
         self.unpacked.insert(location(directory, name).map_err(failed)?);
+        let made = match made {
+            Made { kind: FileKind::File, handle: Some(file) } => {
+                self.files.write(file, header, entry, &mut self.budget)?;
+                return Ok(place);
+            }
+            made => made,
+        };
+        let is_directory = made.kind == FileKind::Directory;
+        let mode = if is_directory { working_mode(header.mode) } else { header.mode };
+        set_attributes(&made.object(directory, name), header, mode, self.options, &mut self.left_out)?;
         if is_directory {
             let stat = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-            self.directories.push(Directory { header: header.clone(), identity: (stat.st_dev, stat.st_ino) });
+            self.directories.push(Directory { header: Header::clone(header), identity: (stat.st_dev, stat.st_ino) });
         }
         Ok(place)
     }
 
-    /// Removes what is in the way; a directory stays where a directory comes.
-    fn make_room(&self, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<Place, Error> {
-        let stat = match statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(Place::Kept),
-            Err(error) => return Err(Error::io(Operation::Inspect, &header.path, error)),
+    /// Makes the entry, and removes what is in the way; a directory stays where a directory comes. Gives no entry for a device that
+    /// was left out.
+    fn make(&self, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<(Place, Option<Made>), Error> {
+        let create = || create(&self.root, directory, name, header, self.options.devices);
+        let (place, created) = match create()? {
+            Created::InTheWay => (make_room(directory, name, header)?, create()?),
+            created => (Place::Kept, created),
         };
-        let file_type = FileType::from_raw_mode(stat.st_mode);
-        if header.kind == Kind::Directory && file_type == FileType::Directory {
-            return Ok(Place::Kept);
+        match created {
+            Created::Made(made) => Ok((place, Some(made))),
+            Created::LeftOut => Ok((place, None)),
+            // Somebody else puts it there.
+            Created::InTheWay => Err(Error::io(Operation::Create, &header.path, Errno::EXIST)),
         }
-        remove_all(directory, name, &header.path)?;
-        Ok(match file_type {
-            FileType::Directory | FileType::Symlink => Place::Changed,
-            _ => Place::Kept,
-        })
     }
 
     fn white_out(&mut self, directory: BorrowedFd<'_>, hidden: &[u8], header: &Header) -> Result<Place, Error> {
@@ -218,15 +241,29 @@ impl Unpack<'_> {
     }
 
     /// Reads what follows the archive, because digests cover it.
-    fn drain<R: Read>(mut self, mut reader: Reader<R>) -> Result<Applied, Error> {
+    fn drain<R: Read>(&mut self, mut reader: Reader<R>) -> Result<(), Error> {
         let end = reader.offset();
-        self.buffer.resize(BLOCK_BYTES, 0);
-        while reader.read_trailing(&mut self.buffer)? > 0 {
+        let mut buffer = vec![0; BLOCK_BYTES];
+        while reader.read_trailing(&mut buffer)? > 0 {
             self.budget.trailing(&self.applied, reader.offset() - end)?;
         }
         self.applied.stream_bytes = reader.offset();
-        Ok(self.applied)
+        Ok(())
     }
+}
+
+/// Removes what is in the way.
+fn make_room(directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<Place, Error> {
+    let stat = match statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(Place::Kept),
+        Err(error) => return Err(Error::io(Operation::Inspect, &header.path, error)),
+    };
+    remove_all(directory, name, &header.path)?;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory | FileType::Symlink => Place::Changed,
+        _ => Place::Kept,
+    })
 }
 
 /// Whether the entry before may have changed where paths lead.

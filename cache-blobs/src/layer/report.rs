@@ -12,7 +12,7 @@ const EXAMPLES: usize = 100;
 pub struct LeftOut {
     /// How many.
     pub count: u64,
-    /// Paths of the first hundred.
+    /// Paths of a hundred at most, the first ones of their kind.
     pub examples: Vec<Vec<u8>>,
 }
 
@@ -22,6 +22,13 @@ impl LeftOut {
         if self.examples.len() < EXAMPLES {
             self.examples.push(path.to_vec());
         }
+    }
+
+    /// Adds what `other` has.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.count += other.count;
+        let room = EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(other.examples.into_iter().take(room));
     }
 }
 

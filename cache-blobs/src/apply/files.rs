@@ -1,0 +1,268 @@
+//! What a second thread does with the files of a layer.
+//!
+//! The thread that reads the archive makes all names, in its order. What is written to an open file, and its attributes, depend on nothing else; only another name of a file has
+//! to wait until the file is complete, because it has a say in its attributes. Of 100 000 files of 1 KB that takes 0.8 of the time that one thread takes, on two processors.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+use rustix::io::Errno;
+
+use super::attributes::{LeftOutXattrs, Object, set_attributes};
+use super::budget::Budget;
+use super::{ApplyOptions, Error, Operation};
+use crate::changes::FileKind;
+use crate::content::{BLOCK_BYTES, Extent};
+use crate::tar::{Entry, Header};
+
+/// Shorter runs of zeros are written, since no file system leaves smaller holes.
+const MIN_HOLE_BYTES: usize = 4096;
+
+/// Bytes that go to the other thread at once: enough to make the switch cheap, little enough to stay in the second-level cache.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// Files that do. Each is open until it is complete.
+const BATCH_FILES: usize = 16;
+
+/// One batch is filled, one is written and one waits.
+const BATCHES: usize = 3;
+
+/// A file that is open.
+struct OpenFile {
+    file: File,
+    header: Arc<Header>,
+}
+
+/// What is to be done with a file.
+struct Step {
+    file: Arc<OpenFile>,
+    /// Where in the file they go, and where in the batch they are.
+    position: u64,
+    bytes: Range<usize>,
+    /// Its length, when it is complete.
+    end: Option<u64>,
+}
+
+/// Steps in their order, and the bytes of all of them.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    filled: usize,
+    steps: Vec<Step>,
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.steps.len() < BATCH_FILES && self.filled + BLOCK_BYTES <= BATCH_BYTES
+    }
+
+    /// Adds the next `count` bytes, which are there, to `file`.
+    fn add(&mut self, file: &Arc<OpenFile>, position: u64, count: usize) {
+        let bytes = self.filled..self.filled + count;
+        self.filled = bytes.end;
+        match self.steps.last_mut() {
+            Some(last)
+                if Arc::ptr_eq(&last.file, file)
+                    && last.bytes.end == bytes.start
+                    && last.position + last.bytes.len() as u64 == position =>
+            {
+                last.bytes.end = bytes.end;
+            }
+            _ => self.steps.push(Step { file: Arc::clone(file), position, bytes, end: None }),
+        }
+    }
+
+    /// Does all steps; files that are complete are closed.
+    fn write(&mut self, options: &ApplyOptions, left_out: &mut LeftOutXattrs) -> Result<(), Error> {
+        self.filled = 0;
+        for step in self.steps.drain(..) {
+            let OpenFile { file, header } = &*step.file;
+            let failed = |error| Error::io(Operation::Write, &header.path, error);
+            let bytes = self.bytes.get(step.bytes).unwrap_or_default();
+            let written = step.position + bytes.len() as u64;
+            if !bytes.is_empty() {
+                file.write_all_at(bytes, step.position).map_err(failed)?;
+            }
+            let Some(end) = step.end else { continue };
+            if end > written {
+                file.set_len(end).map_err(failed)?;
+            }
+            let object = Object::Open(file.as_fd(), FileKind::File);
+            set_attributes(&object, header, header.mode, options, left_out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Files on their way.
+pub(super) struct Files<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    options: &'env ApplyOptions,
+    batch: Batch,
+    spares: Vec<Batch>,
+    writer: Writer<'scope>,
+    left_out: LeftOutXattrs,
+}
+
+enum Writer<'scope> {
+    /// The first batch starts the thread.
+    Later,
+    /// There is no thread to be had.
+    Here,
+    Beside(Beside<'scope>),
+}
+
+struct Beside<'scope> {
+    batches: SyncSender<Batch>,
+    done: Receiver<Batch>,
+    under_way: usize,
+    thread: ScopedJoinHandle<'scope, Result<LeftOutXattrs, Error>>,
+}
+
+impl<'scope, 'env: 'scope> Files<'scope, 'env> {
+    pub(super) fn new(scope: &'scope Scope<'scope, 'env>, options: &'env ApplyOptions) -> Self {
+        let spares = (1..BATCHES).map(|_| Batch::default()).collect();
+        Self {
+            scope,
+            options,
+            batch: Batch::default(),
+            spares,
+            writer: Writer::Later,
+            left_out: LeftOutXattrs::default(),
+        }
+    }
+
+    /// Writes what `entry` holds, zeros as holes, to the new and empty `file`, and then sets its attributes; sooner or later.
+    pub(super) fn write<R: Read>(
+        &mut self,
+        file: OwnedFd,
+        header: &Arc<Header>,
+        entry: &mut Entry<'_, R>,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), Error> {
+        let file = Arc::new(OpenFile { file: File::from(file), header: Arc::clone(header) });
+        let (mut position, mut written) = (0, 0);
+        loop {
+            if !self.batch.has_room() {
+                self.hand_over()?;
+            }
+            let batch = &mut self.batch;
+            batch.bytes.resize(BATCH_BYTES, 0);
+            let room = &mut batch.bytes[batch.filled..batch.filled + BLOCK_BYTES];
+            match entry.next_extent(room)? {
+                Extent::Data(count) if count >= MIN_HOLE_BYTES && is_zero(&room[..count]) => position += count as u64,
+                Extent::Data(count) => {
+                    budget.write(count, &header.path)?;
+                    batch.add(&file, position, count);
+                    position += count as u64;
+                    written = position;
+                }
+                Extent::Hole(length) => position += length,
+                Extent::End => break,
+            }
+        }
+        match self.batch.steps.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.file, &file) => last.end = Some(position),
+            _ => self.batch.steps.push(Step { file, position: written, bytes: 0..0, end: Some(position) }),
+        }
+        Ok(())
+    }
+
+    /// Waits until all files are complete.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        self.hand_over()?;
+        while let Writer::Beside(beside) = &mut self.writer
+            && beside.under_way > 0
+        {
+            match beside.done.recv() {
+                Ok(batch) => {
+                    beside.under_way -= 1;
+                    self.spares.push(batch);
+                }
+                Err(_) => return Err(self.failure()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes all files; says which attributes were left out.
+    pub(super) fn finish(mut self) -> Result<LeftOutXattrs, Error> {
+        self.hand_over()?;
+        self.end()?;
+        Ok(self.left_out)
+    }
+
+    /// Has the steps so far done.
+    fn hand_over(&mut self) -> Result<(), Error> {
+        if self.batch.steps.is_empty() {
+            return Ok(());
+        }
+        if let Writer::Later = self.writer {
+            self.writer = start(self.scope, self.options);
+        }
+        let Writer::Beside(beside) = &mut self.writer else {
+            return self.batch.write(self.options, &mut self.left_out);
+        };
+        let next = match self.spares.pop() {
+            Some(spare) => spare,
+            None => match beside.done.recv() {
+                Ok(done) => {
+                    beside.under_way -= 1;
+                    done
+                }
+                Err(_) => return Err(self.failure()),
+            },
+        };
+        beside.under_way += 1;
+        match beside.batches.send(std::mem::replace(&mut self.batch, next)) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failure()),
+        }
+    }
+
+    /// What the thread failed with, which ended before it was told to.
+    fn failure(&mut self) -> Error {
+        self.end().err().unwrap_or_else(|| Error::io(Operation::Write, b"", Errno::CANCELED))
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        if let Writer::Beside(beside) = std::mem::replace(&mut self.writer, Writer::Here) {
+            drop(beside.batches);
+            let left_out = beside.thread.join().expect("writing files does not panic")?;
+            self.left_out.append(left_out);
+        }
+        Ok(())
+    }
+}
+
+fn start<'scope>(scope: &'scope Scope<'scope, '_>, options: &'scope ApplyOptions) -> Writer<'scope> {
+    let (batches, work) = sync_channel(BATCHES);
+    let (finished, done) = channel();
+    let write = move || write_all(&work, &finished, options);
+    match Builder::new().name("layer-files".to_owned()).spawn_scoped(scope, write) {
+        Ok(thread) => Writer::Beside(Beside { batches, done, under_way: 0, thread }),
+        Err(_) => Writer::Here,
+    }
+}
+
+fn write_all(work: &Receiver<Batch>, finished: &Sender<Batch>, options: &ApplyOptions) -> Result<LeftOutXattrs, Error> {
+    let mut left_out = LeftOutXattrs::default();
+    for mut batch in work {
+        batch.write(options, &mut left_out)?;
+        // Who has no more use for it has gone.
+        drop(finished.send(batch));
+    }
+    Ok(left_out)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    // In words, which the compiler turns into vector instructions; a byte loop with an early exit stays scalar.
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    chunks.iter().all(|chunk| chunk.iter().fold(0, |seen, byte| seen | byte) == 0) && rest.iter().all(|byte| *byte == 0)
+}
