@@ -44,7 +44,8 @@ fn gzip_libraries(criterion: &mut Criterion) {
             let blocks: Vec<_> = sample.chunks(encoder.block_bytes()).collect();
             group.bench_function(BenchmarkId::new(library.name(), level), |bencher| {
                 bencher.iter(|| {
-                    let member = |bytes: &&[u8]| encoder.encode(Block { bytes: bytes.to_vec(), ..Block::default() });
+                    let member =
+                        |bytes: &&[u8]| encoder.encode(&mut Block { bytes: bytes.to_vec(), ..Block::default() });
                     blocks.iter().map(|bytes| member(bytes).expect("it compresses").bytes.len()).sum::<usize>()
                 });
             });

@@ -91,8 +91,8 @@ impl BlockEncoder for Toy {
         Some(Box::new(*self))
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
-        Ok(Encoded { bytes: block.bytes, notes: None })
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
+        Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None })
     }
 }
 

@@ -144,11 +144,11 @@ impl BlockEncoder for Gated {
         None
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let open = self.gate.0.lock().unwrap();
         drop(self.gate.1.wait_while(open, |open| !*open).unwrap());
         self.log.lock().unwrap().push(self.name);
-        Ok(Encoded { bytes: block.bytes, notes: None })
+        Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None })
     }
 }
 
@@ -205,12 +205,12 @@ impl BlockEncoder for Counting {
         None
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         std::thread::yield_now();
         self.now.fetch_sub(1, Ordering::SeqCst);
-        Ok(Encoded { bytes: block.bytes, notes: None })
+        Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None })
     }
 }
 

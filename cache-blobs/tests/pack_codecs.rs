@@ -101,7 +101,7 @@ impl StreamEncoder for Flipping {
         BLOCK_BYTES + MAGIC.len()
     }
 
-    fn encode(&mut self, block: Block) -> Result<Vec<u8>> {
+    fn encode(&mut self, block: &mut Block) -> Result<Vec<u8>> {
         assert_eq!(block.offset, (self.calls * BLOCK_BYTES) as u64, "blocks come in order");
         self.calls += 1;
         let magic = if block.offset == 0 { MAGIC } else { b"" };
@@ -139,8 +139,8 @@ impl BlockEncoder for FlippingBlocks {
     }
 
     /// Writes a `|` at each place of the plan, and tells where it went.
-    fn encode(&self, block: Block) -> Result<Encoded> {
-        let plan = block.plan.unwrap().downcast::<Vec<u64>>().unwrap();
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
+        let plan = block.plan.take().unwrap().downcast::<Vec<u64>>().unwrap();
         let mut bytes = Vec::new();
         let mut cuts = Vec::new();
         for (at, byte) in block.bytes.iter().enumerate() {
@@ -283,7 +283,7 @@ fn an_encoder_that_exceeds_its_own_bound_is_refused() {
         fn sequence(&self) -> Option<Box<dyn Sequence>> {
             None
         }
-        fn encode(&self, _block: Block) -> Result<Encoded> {
+        fn encode(&self, _block: &mut Block) -> Result<Encoded> {
             Ok(Encoded { bytes: vec![0; 11], notes: None })
         }
     }

@@ -69,9 +69,9 @@ impl BlockEncoder for Broken {
         None
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
         match self {
-            _ if block.offset != 20_000 => Ok(Encoded { bytes: block.bytes, notes: None }),
+            _ if block.offset != 20_000 => Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None }),
             Self::Fails => Err(Error::new(ErrorKind::Unavailable, "encode", "a block")),
             Self::Panics => panic!("a bug in an encoder"),
         }

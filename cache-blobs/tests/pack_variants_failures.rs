@@ -48,10 +48,10 @@ impl BlockEncoder for Broken {
         Some(Box::new(InOrder(*self)))
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
         assert!(self.fails(Self::Panicking, block.offset).is_ok(), "a bug in an encoder");
         self.fails(Self::Encoding, block.offset)?;
-        Ok(Encoded { bytes: block.bytes, notes: None })
+        Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None })
     }
 }
 

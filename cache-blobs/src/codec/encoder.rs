@@ -53,11 +53,11 @@ pub trait BlockEncoder: Send + Sync + Debug + 'static {
     /// once per encoder.
     fn sequence(&self) -> Option<Box<dyn Sequence>>;
 
-    /// Encodes one block.
+    /// Encodes one block, whose bytes and plan it may take; the memory of bytes that it leaves is used for another block.
     ///
     /// # Errors
     /// The library's own failures.
-    fn encode(&self, block: Block) -> Result<Encoded>;
+    fn encode(&self, block: &mut Block) -> Result<Encoded>;
 }
 
 /// The part of a block-shaped encoder that sees everything in the order of the tar: it digests files, keeps a table of
@@ -102,11 +102,11 @@ pub trait StreamEncoder: Send + Sync + Debug + 'static {
     /// is refused.
     fn encoded_bound(&self) -> usize;
 
-    /// Takes the next piece, and gives the bytes of the blob that are ready.
+    /// Takes the next piece, as [`BlockEncoder::encode`] does, and gives the bytes of the blob that are ready.
     ///
     /// # Errors
     /// The implementation's own failures.
-    fn encode(&mut self, block: Block) -> Result<Vec<u8>>;
+    fn encode(&mut self, block: &mut Block) -> Result<Vec<u8>>;
 
     /// Ends the blob; what was not given yet is in [`Ending::trailer`].
     ///

@@ -14,7 +14,8 @@ use crate::pack::workers::{Turns, Workers};
 /// and each variant has turns of its own.
 ///
 /// Counted are the blocks of tar and what they become, until the ingest has taken it. Not counted are compression contexts
-/// (one per worker and level; below 2 MiB at default levels), what producers and ingests hold, and trailers.
+/// (one per worker and level; below 2 MiB at default levels), what producers and ingests hold, and trailers. Blocks that are done leave their memory
+/// to later ones within what is free, as long as there is a layer.
 ///
 /// Dropping it ends its threads, after the blocks that they are encoding.
 #[derive(Debug)]

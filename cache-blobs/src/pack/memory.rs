@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use cache_core::{Error, ErrorKind, Result};
 
+use crate::pack::spares::Spares;
+
 /// Shared bytes. Each admitted layer owns its minimum from admission to end; what it needs beyond comes from what is free,
 /// and it can always go on without.
 pub(super) struct Memory {
@@ -22,6 +24,8 @@ struct State {
     peak: u64,
     next_ticket: u64,
     waiting: VecDeque<Waiting>,
+    /// They take what nobody uses.
+    spares: Spares,
 }
 
 struct Waiting {
@@ -30,9 +34,12 @@ struct Waiting {
 }
 
 impl State {
-    fn take(&mut self, bytes: u64) {
+    /// Takes `bytes` of `total`; the spares for which there is no room then are to be dropped when no lock is held.
+    #[must_use]
+    fn take(&mut self, bytes: u64, total: u64) -> Vec<Vec<u8>> {
         self.used += bytes;
         self.peak = self.peak.max(self.used);
+        self.spares.shrink(total - self.used)
     }
 
     fn first_waker(&self) -> Option<Waker> {
@@ -72,7 +79,9 @@ impl Memory {
         let mut state = self.lock();
         let fits = state.waiting.is_empty() && state.used + bytes <= self.total;
         if fits {
-            state.take(bytes);
+            let left = state.take(bytes, self.total);
+            drop(state);
+            drop(left);
         }
         fits
     }
@@ -81,7 +90,26 @@ impl Memory {
     fn give_back(&self, bytes: u64) -> Option<Waker> {
         let mut state = self.lock();
         state.used -= bytes;
-        state.first_waker()
+        // Nobody needs any when no layer is left.
+        let left = if state.used == 0 { state.spares.shrink(0) } else { Vec::new() };
+        let first = state.first_waker();
+        drop(state);
+        drop(left);
+        first
+    }
+
+    /// Keeps the memory of `buffer` for a block of a layer, if there is one, in what nobody uses.
+    pub(super) fn keep(&self, buffer: Vec<u8>) {
+        let mut state = self.lock();
+        let room = if state.used == 0 { 0 } else { self.total - state.used };
+        let left = state.spares.keep(buffer, room);
+        drop(state);
+        drop(left);
+    }
+
+    /// A buffer of `capacity` bytes that was kept.
+    pub(super) fn spare(&self, capacity: usize) -> Option<Vec<u8>> {
+        self.lock().spares.take(capacity)
     }
 }
 
@@ -115,9 +143,10 @@ impl Future for Admission {
             if self.ticket.take().is_some() {
                 state.waiting.pop_front();
             }
-            state.take(self.minimum);
+            let left = state.take(self.minimum, memory.total);
             let next = state.first_waker();
             drop(state);
+            drop(left);
             if let Some(next) = next {
                 next.wake();
             }
@@ -195,6 +224,11 @@ impl Share {
         if less == 0 { None } else { self.memory.give_back(less) }
     }
 
+    /// The memory that this is a part of.
+    pub(super) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
     fn charged(&self) -> u64 {
         self.live.max(self.minimum)
     }
@@ -205,5 +239,29 @@ impl Drop for Share {
         if let Some(first) = self.memory.give_back(self.charged()) {
             first.wake();
         }
+    }
+}
+
+/// A block that is handed out as it is; its memory is kept when nobody has it any more.
+pub(super) struct Lent {
+    bytes: Vec<u8>,
+    memory: Arc<Memory>,
+}
+
+impl Lent {
+    pub(super) fn new(bytes: Vec<u8>, memory: &Arc<Memory>) -> Self {
+        Self { bytes, memory: Arc::clone(memory) }
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.memory.keep(std::mem::take(&mut self.bytes));
     }
 }

@@ -21,6 +21,7 @@ mod memory;
 mod packed;
 mod packer;
 mod pipe;
+mod spares;
 mod stage;
 mod strand;
 mod workers;

@@ -94,9 +94,9 @@ impl Stage {
     }
 
     /// Encodes one block on the calling thread.
-    pub(super) fn encode(&self, block: Block) -> Result<Encoded> {
+    pub(super) fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let encoded = match self {
-            Self::Identity => return Ok(Encoded { bytes: block.bytes, notes: None }),
+            Self::Identity => return Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None }),
             Self::Blocks { encoder, .. } => encoder.encode(block)?,
             Self::Stream { encoder, .. } => {
                 let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);

@@ -40,10 +40,10 @@ impl Strand {
     /// for it.
     pub(super) fn room(&mut self, offset: u64) -> Result<usize> {
         let capacity = self.line.stage().block_bytes();
-        if self.block.is_none() {
-            self.line.reserve()?;
-        }
-        let block = self.block.get_or_insert_with(|| Block { offset, bytes: Vec::with_capacity(capacity), plan: None });
+        let block = match &mut self.block {
+            Some(block) => block,
+            none => none.insert(Block { offset, bytes: self.line.reserve()?, plan: None }),
+        };
         Ok(capacity - block.bytes.len())
     }
 

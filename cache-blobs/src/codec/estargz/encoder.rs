@@ -42,8 +42,8 @@ impl BlockEncoder for EstargzEncoder {
         Some(Box::new(TocSequence::new(self.deflaters.clone())))
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
-        let plan = block.plan.and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
+        let plan = block.plan.take().and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
         let bytes = &block.bytes[..];
         self.deflaters.lend(|deflater| {
             let mut members = Vec::with_capacity(self.encoded_bound);

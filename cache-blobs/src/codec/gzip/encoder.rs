@@ -34,7 +34,7 @@ impl BlockEncoder for GzipEncoder {
         None
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let bytes = self.deflaters.lend(|deflater| member::compress(deflater, &block.bytes))?;
         Ok(Encoded { bytes, notes: None })
     }

@@ -36,7 +36,7 @@ impl BlockEncoder for ZstdEncoder {
         None
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let compress = |context: &mut CCtx<'static>| {
             let mut bytes = Vec::new();
             frame::append(context, &block.bytes, &mut bytes)?;

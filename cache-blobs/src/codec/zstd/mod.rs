@@ -44,7 +44,7 @@ const LEVELS: Levels = Levels::new(LIBRARY_LEVELS, OUR_LEVEL);
 /// The library's levels that are accepted.
 pub(super) const LIBRARY_LEVELS: RangeInclusive<i32> = -7..=22;
 
-/// zstd layers. They are written as a sequence of independent frames with their sizes and checksums. Levels are the
+/// zstd layers. They are written as a sequence of independent frames with their sizes. Levels are the
 /// library's, but for 0, the default: it lies between 2 and 3.
 #[derive(Debug, Default)]
 pub struct Zstd {
@@ -86,7 +86,7 @@ impl Codec for Zstd {
             .with_library("zstd", zstd_safe::version_string())
             .with_level(level)
             .with_block(BLOCK_BYTES as u64)
-            .with_parameters(format!("{search}window-log={WINDOW_LOG},checksum")))
+            .with_parameters(format!("{search}window-log={WINDOW_LOG}")))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {

@@ -46,8 +46,8 @@ impl BlockEncoder for ZstdChunkedEncoder {
         Some(Box::new(ManifestSequence::new(self.level)))
     }
 
-    fn encode(&self, block: Block) -> Result<Encoded> {
-        let plan = block.plan.and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
+        let plan = block.plan.take().and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
         let bytes = &block.bytes[..];
         let encode = |context: &mut CCtx<'static>| {
             let mut frames = Vec::with_capacity(compress_bound(bytes.len()));

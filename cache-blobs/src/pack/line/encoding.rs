@@ -3,6 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::codec::Encoded;
 use crate::pack::line::{Failure, Line, panicked};
 use crate::pack::workers::Turns;
 
@@ -10,7 +13,7 @@ impl Line {
     /// Encodes one block on the calling thread.
     pub(in crate::pack) fn encode_one(self: Arc<Self>, turns: &Turns) {
         let mut state = self.lock();
-        let Some((number, block)) = state.pending.pop_front() else {
+        let Some((number, mut block)) = state.pending.pop_front() else {
             state.has_turn = false;
             return;
         };
@@ -23,7 +26,7 @@ impl Line {
             turns.push(Arc::clone(&self));
         }
 
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.stage.encode(block)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.stage.encode(&mut block)));
         let outcome = outcome.unwrap_or_else(|_| Err(panicked("encoder")));
 
         let mut state = self.lock();
@@ -34,7 +37,9 @@ impl Line {
         }
         match outcome {
             Ok(encoded) if state.failure.is_none() => {
-                let admitted = self.put(&mut state, number, encoded);
+                let Encoded { bytes, notes } = encoded;
+                let admitted = self.put(&mut state, number, Bytes::from(bytes), notes);
+                self.memory.keep(block.bytes);
                 self.unlock_and_wake(state, admitted);
             }
             Ok(_) => self.unlock_and_wake(state, None),

@@ -6,7 +6,7 @@ mod producing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -14,14 +14,15 @@ use cache_core::{Error, ErrorKind};
 
 pub(in crate::pack) use draining::GivenUp;
 
-use crate::codec::{Block, Encoded, Notes};
-use crate::pack::memory::Share;
+use crate::codec::{Block, Notes};
+use crate::pack::memory::{Memory, Share};
 use crate::pack::stage::Stage;
 
 /// One variant of a layer on its way. Shared by its producer, the workers and the caller's task; no lock is held while any of them
 /// works.
 pub(in crate::pack) struct Line {
     stage: Stage,
+    memory: Arc<Memory>,
     max_blocks: usize,
     state: Mutex<State>,
     /// Wakes the producer: room, an encoded block, or a failure.
@@ -85,6 +86,7 @@ impl State {
 
 impl Line {
     pub(in crate::pack) fn new(stage: Stage, share: Share, max_blocks: usize) -> Self {
+        let memory = Arc::clone(share.memory());
         let state = State {
             share: Some(share),
             blocks: 0,
@@ -100,7 +102,7 @@ impl Line {
             left: false,
             waker: None,
         };
-        Self { stage, max_blocks, state: Mutex::new(state), producer_wake: Condvar::new() }
+        Self { stage, memory, max_blocks, state: Mutex::new(state), producer_wake: Condvar::new() }
     }
 
     pub(in crate::pack) fn stage(&self) -> &Stage {
@@ -142,13 +144,13 @@ impl Line {
     }
 
     /// Keeps what a block became until its turn; whom to wake when no lock is held.
-    fn put(&self, state: &mut State, number: u64, encoded: Encoded) -> Option<Waker> {
-        let bytes = encoded.bytes.len() as u64;
+    fn put(&self, state: &mut State, number: u64, bytes: Bytes, notes: Option<Notes>) -> Option<Waker> {
+        let length = bytes.len() as u64;
         if self.stage.keeps_notes() {
-            state.notes.insert(number, (bytes, encoded.notes));
+            state.notes.insert(number, (length, notes));
         }
-        state.ready.insert(number, Output { bytes: Bytes::from(encoded.bytes), charged: Some(bytes) });
-        state.give_back(self.stage.block_cost() - bytes)
+        state.ready.insert(number, Output { bytes, charged: Some(length) });
+        state.give_back(self.stage.block_cost() - length)
     }
 }
 

@@ -5,25 +5,28 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use cache_core::{Error, ErrorKind, Result};
 
-use crate::codec::{Block, Encoded, Notes};
+use crate::codec::{Block, Notes};
 use crate::pack::line::{Failure, Line, Output, State};
+use crate::pack::memory::Lent;
 use crate::pack::stage::Stage;
 use crate::pack::workers::Turns;
 
 impl Line {
-    /// Waits until there is memory for one more block.
+    /// Waits until there is memory for one more block, and gives that of its bytes.
     ///
     /// # Errors
     /// `Cancelled` when the layer is given up.
-    pub(in crate::pack) fn reserve(&self) -> Result<()> {
+    pub(in crate::pack) fn reserve(&self) -> Result<Vec<u8>> {
         let cost = self.stage.block_cost();
+        let capacity = self.stage.block_bytes();
         let mut state = self.lock();
         loop {
             check(&state)?;
             let room = state.blocks < self.max_blocks;
             if room && state.share.as_mut().is_some_and(|share| share.try_take(cost)) {
                 state.blocks += 1;
-                return Ok(());
+                drop(state);
+                return Ok(self.memory.spare(capacity).unwrap_or_else(|| Vec::with_capacity(capacity)));
             }
             state = self.producer_wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -38,8 +41,8 @@ impl Line {
         let number = state.submitted;
         state.submitted += 1;
         if let Stage::Identity = self.stage {
-            let encoded = Encoded { bytes: block.bytes, notes: None };
-            let admitted = self.put(&mut state, number, encoded);
+            let bytes = Bytes::from_owner(Lent::new(block.bytes, &self.memory));
+            let admitted = self.put(&mut state, number, bytes, None);
             self.unlock_and_wake(state, admitted);
             return;
         }
