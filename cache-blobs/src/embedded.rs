@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cache_core::cache::CacheManager;
-use cache_core::local::{Local, StoreOptions};
+use cache_core::local::{IfMissing, Local, StoreOptions};
 use cache_core::mount::LinuxMounter;
 use cache_core::ports::{Clock, Mounter, Pool, Snapshotter};
 use cache_core::snapshot::{DirectorySnapshotter, Durability, NativeOptions, OverlayfsOptions, SnapshotRows};
@@ -40,6 +40,8 @@ pub struct EmbeddedOptions {
     pub snapshotter: SnapshotterChoice,
     /// Whether snapshots are durable when they are committed.
     pub durability: Durability,
+    /// What becomes of a directory without a store.
+    pub if_missing: IfMissing,
     /// Compressing threads; `None` for as many as there are processors.
     pub workers: Option<NonZeroUsize>,
     /// Bytes that packing holds at a time; `None` for [`Budget::DEFAULT_MEMORY_BYTES`].
@@ -60,6 +62,13 @@ impl EmbeddedOptions {
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// The same, doing what `if_missing` says where there is no store.
+    #[must_use]
+    pub fn with_if_missing(mut self, if_missing: IfMissing) -> Self {
+        self.if_missing = if_missing;
         self
     }
 
@@ -106,7 +115,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the store in `directory`, which is created if it is missing.
+    /// Opens the store in `directory`, which is created if it is missing and the options do not say otherwise.
     ///
     /// # Errors
     /// As [`Local::open`]; `PermissionDenied` where overlayfs is asked for and cannot be mounted; `Unavailable` if threads
@@ -114,7 +123,8 @@ impl Embedded {
     pub async fn open(directory: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self> {
         let pool: Arc<dyn Pool> = Arc::new(ThreadPool::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(Arc::clone(&pool)));
-        let local = Local::open(directory, Arc::clone(&pool), StoreOptions::new(Arc::clone(&clock))).await?;
+        let store = StoreOptions::new(Arc::clone(&clock)).with_if_missing(options.if_missing);
+        let local = Local::open(directory, Arc::clone(&pool), store).await?;
         let snapshotter: Arc<dyn Snapshotter> = Arc::new(snapshotter(&local, &pool, &options).await?);
         // The mounter makes and removes empty directories here; what a killed process leaves is empty, too.
         let scratch = local.directory().join("mounts");

@@ -33,6 +33,7 @@ fn assert_same(before: &Visible, after: &Visible, polls: usize) {
 fn a_packing_dropped_at_any_await_point_leaves_nothing() {
     let tree = tempfile::tempdir().unwrap();
     fill(tree.path(), 1);
+    let (mut points, mut packings) = (0, 0);
     for rig in rigs() {
         for compression in [CompressionConfig::uncompressed(), CompressionConfig::gzip()] {
             let options = DiffOptions::new(compression);
@@ -56,10 +57,14 @@ fn a_packing_dropped_at_any_await_point_leaves_nothing() {
                     assert_same(&before, &rig.visible(), polls);
                     ended
                 });
-                assert!(dropped > 3, "{dropped} await points");
+                assert!(dropped > 0);
+                points += dropped;
+                packings += 1;
             }
         }
     }
+    // How often one of them waits depends on the pace of threads.
+    assert!(points > 3 * packings, "{points} await points in {packings} packings");
 }
 
 #[test]

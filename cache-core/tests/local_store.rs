@@ -8,7 +8,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cache_core::local::{Damage, Depth, FileSystemClass, Garbage, Repair, Store, StoreOptions, file_system_class};
+use cache_core::local::{
+    Damage, Depth, FileSystemClass, Garbage, IfMissing, Repair, Store, StoreOptions, file_system_class,
+};
 use cache_core::ports::{
     BatchOutcome, Committed, Expected, ImageOutcome, IndexEntry, IndexQuery, LeaseKind, LeaseOptions, LockMode,
     MetadataChange, Precondition, Resource, SnapshotKind, Start, Uniqueness, Usage,
@@ -52,6 +54,19 @@ fn a_store_of_a_newer_schema_is_refused_and_not_touched() {
     let before = (names(), fs::read(&database).expect("it is there"));
     assert_kind(Store::open(directory.path(), StoreOptions::new(HandClock::new())), ErrorKind::Unsupported);
     assert_eq!((names(), fs::read(&database).expect("it is there")), before);
+}
+
+#[test]
+fn who_wants_no_new_store_is_told_that_there_is_none_and_nothing_is_made() {
+    let directory = directory();
+    let existing = || StoreOptions::new(HandClock::new()).with_if_missing(IfMissing::Fail);
+    let absent = directory.path().join("absent");
+    for place in [directory.path(), &absent] {
+        assert_kind(Store::open(place, existing()), ErrorKind::NotFound);
+    }
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 0);
+    drop(open(&absent));
+    assert!(Store::open(&absent, existing()).is_ok());
 }
 
 #[test]

@@ -156,3 +156,20 @@ fn an_image_name_holds_its_blobs_until_it_is_removed() {
     let again = layercache(command("images", &store, &["--remove", "example.com/b:1"])).output().unwrap();
     assert_eq!(again.status.code(), Some(1));
 }
+
+#[test]
+fn who_only_looks_or_frees_makes_no_store() {
+    let work = tempdir().unwrap();
+    let mistyped = work.path().join("stroe");
+    let blob = format!("sha256:{}", "0".repeat(64));
+    let blob = ["--blob", &blob[..]];
+    let commands: [(&str, &[&str]); 5] =
+        [("du", &[]), ("prune", &["--all"]), ("images", &[]), ("fsck", &[]), ("verify", &blob)];
+    for (name, arguments) in commands {
+        let output = layercache(command(name, &mistyped, arguments)).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("there is no store"), "{name}: {told}");
+        assert!(!mistyped.exists(), "{name}");
+    }
+}

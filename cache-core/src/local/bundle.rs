@@ -36,11 +36,11 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens the store in `directory`, which is created if it is missing, and frees what dead processes held in it. Work that
-    /// blocks runs on `pool`.
+    /// Opens the store in `directory`, which is created if it is missing and the options do not say otherwise, and frees what dead
+    /// processes held in it. Work that blocks runs on `pool`.
     ///
     /// # Errors
-    /// `Unsupported` on a network file system, for a store of a newer release and with an SQLite older than 3.51.3.
+    /// `NotFound` by [`IfMissing::Fail`](super::IfMissing::Fail); `Unsupported` on a network file system, for a store of a newer release and with an SQLite older than 3.51.3.
     pub async fn open(directory: impl AsRef<Path>, pool: Arc<dyn Pool>, options: StoreOptions) -> Result<Self> {
         let directory = directory.as_ref().to_owned();
         let store = pool.run(move || Store::open(directory, options)).await?;

@@ -107,4 +107,4 @@ pub use locks::LocalLocks;
 pub use metadata_store::LocalMetadata;
 pub use named_locks::NamedLock;
 pub use snapshot_rows::LocalSnapshots;
-pub use store::{Store, StoreOptions};
+pub use store::{IfMissing, Store, StoreOptions};

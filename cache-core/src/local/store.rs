@@ -20,12 +20,24 @@ use crate::local::sweep::Extent;
 use crate::ports::Clock;
 use crate::timestamp::Timestamp;
 
+/// What becomes of a directory in which there is no store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IfMissing {
+    /// A store is made there, and the directory itself.
+    #[default]
+    Create,
+    /// Opening it is `NotFound`, and nothing is made. For who only looks or frees, so that a mistyped name is told.
+    Fail,
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreOptions {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Default: [`IfMissing::Create`].
+    pub if_missing: IfMissing,
     /// Sees every step that changes the disk. For tests.
     pub faults: Option<Arc<dyn Faults>>,
 }
@@ -33,7 +45,14 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The options with the time of `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, faults: None }
+        Self { clock, if_missing: IfMissing::default(), faults: None }
+    }
+
+    /// The same, doing what `if_missing` says where there is no store.
+    #[must_use]
+    pub fn with_if_missing(mut self, if_missing: IfMissing) -> Self {
+        self.if_missing = if_missing;
+        self
     }
 
     /// The same, with `faults` before every step.
@@ -59,12 +78,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `directory`, which is created if it is missing, and frees what dead processes held in it.
+    /// Opens the store in `directory`, which is created if it is missing and the options do not say otherwise, and frees what dead
+    /// processes held in it.
     ///
     /// # Errors
-    /// `Unsupported` on a network file system, for a store of a newer release and with an SQLite older than 3.51.3.
+    /// `NotFound` by [`IfMissing::Fail`]; `Unsupported` on a network file system, for a store of a newer release and with an SQLite older than 3.51.3.
     pub fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Arc<Self>> {
         let directory = directory.as_ref();
+        if options.if_missing == IfMissing::Fail && !Layout::new(directory.to_owned()).database().exists() {
+            let why = "there is no store in this directory";
+            return Err(Error::new(ErrorKind::NotFound, "open store", directory.display()).with_source(why));
+        }
         file_system::check(directory)?;
         let disk = Disk::new(options.faults);
         make_root(&disk, directory)?;

@@ -51,7 +51,7 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Du) -> Result<(), Failure> {
-    let store = session::open(&arguments.store)?;
+    let store = session::open_existing(&arguments.store)?;
     let usages = block_on(async {
         let blobs = crate::images::blobs(&store).await?;
         store.cache.disk_usage(&UsageOptions::default().with_image_blobs(blobs)).await

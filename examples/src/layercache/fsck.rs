@@ -17,7 +17,7 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Fsck) -> Result<(), Failure> {
-    let store = session::open(&arguments.store)?;
+    let store = session::open_existing(&arguments.store)?;
     let repair = if arguments.repair { Repair::Forget } else { Repair::Report };
     let checked = block_on(store.local.check(Depth::Bytes, repair))?;
     let report = Report {

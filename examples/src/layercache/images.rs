@@ -28,7 +28,7 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Images) -> Result<(), Failure> {
-    let store = session::open(&arguments.store)?;
+    let store = session::open_existing(&arguments.store)?;
     let images = block_on(async {
         if let Some(name) = &arguments.remove {
             if !store.local.images.delete(name).await? {

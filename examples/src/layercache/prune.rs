@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Prune) -> Result<(), Failure> {
     if arguments.dry_run {
         options = options.with_action(PruneAction::DryRun);
     }
-    let store = session::open(&arguments.store)?;
+    let store = session::open_existing(&arguments.store)?;
     let pruned = block_on(async {
         let blobs = crate::images::blobs(&store).await?;
         let pruned = store.cache.prune(&options.with_image_blobs(blobs)).await?;

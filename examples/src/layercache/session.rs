@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use cache_blobs::embedded::{Embedded, EmbeddedOptions, SnapshotterChoice};
+use cache_core::local::IfMissing;
 use pollster::block_on;
 
 use crate::args;
@@ -22,6 +23,11 @@ impl From<args::SnapshotterChoice> for SnapshotterChoice {
 /// Opens the store in `directory`.
 pub(crate) fn open(directory: &Path) -> Result<Embedded, Failure> {
     open_with(directory, EmbeddedOptions::default())
+}
+
+/// Opens the store in `directory`, which is there: a mistyped name must not become an empty store.
+pub(crate) fn open_existing(directory: &Path) -> Result<Embedded, Failure> {
+    open_with(directory, EmbeddedOptions::default().with_if_missing(IfMissing::Fail))
 }
 
 /// Opens the store in `directory` with `options`.

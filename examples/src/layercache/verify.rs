@@ -22,7 +22,7 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
-    let store = session::open(&arguments.store)?;
+    let store = session::open_existing(&arguments.store)?;
     let backends = ConverterBackends {
         content: store.backends.content.clone(),
         leases: store.backends.leases.clone(),
