@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cache_blobs::convert::{Converter, ConverterBackends};
 use cache_blobs::embedded::{Embedded, EmbeddedOptions};
 use cache_core::ports::{Collector, DiffOptions, Lease, LeaseManager, LeaseOptions, Mount, MountKind};
-use cache_core::{CompressionConfig, Layer};
+use cache_core::{Compression, CompressionConfig, Layer};
 
 /// The variable that names the tree to pack.
 pub const TREE_VARIABLE: &str = "LAYERCACHE_BENCH_TREE";
@@ -173,12 +173,15 @@ impl BenchStore {
     }
 }
 
-/// Every compression, and gzip at its fastest, with its name.
-pub fn compressions() -> [(&'static str, CompressionConfig); 4] {
+/// Every compression, and some at other levels, with its name.
+pub fn compressions() -> [(&'static str, CompressionConfig); 7] {
     [
         ("uncompressed", CompressionConfig::uncompressed()),
         ("gzip", CompressionConfig::gzip()),
         ("gzip-1", CompressionConfig::gzip().with_level(1)),
         ("zstd", CompressionConfig::zstd()),
+        ("zstd-3", CompressionConfig::zstd().with_level(3)),
+        ("estargz", CompressionConfig::new(Compression::EStargz)),
+        ("zstd-chunked", CompressionConfig::new(Compression::ZSTD_CHUNKED)),
     ]
 }

@@ -15,8 +15,8 @@ use crate::decoding_ahead::DecodingAhead;
 use crate::failure::apply_failure;
 use crate::pack::read_blocking;
 
-/// Unpacks layers of any registered codec through mounts. One pass verifies the blob, decodes it, computes the DiffID,
-/// makes the names and writes the files, each on a thread of its own.
+/// Unpacks layers of any registered codec through mounts. One pass verifies and decodes the blob, computes the DiffID,
+/// makes the names and writes the files, each of the four on a thread of its own.
 ///
 /// Mirrors: containerd `core/diff/apply`.
 #[derive(Clone, Debug)]

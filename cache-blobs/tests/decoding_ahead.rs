@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use cache_blobs::DecodingAhead;
-use cache_blobs::codec::{Codecs, io_error};
+use cache_blobs::codec::{Codecs, error_of_io, io_error};
 use cache_core::ports::{Job, Pool};
 use cache_core::{Algorithm, Digest, Error, ErrorKind, Result, ThreadPool};
 
@@ -127,6 +127,17 @@ fn a_decoder_that_panics_is_told_as_cancelled() {
     let source = Box::new(Panicking(Cursor::new(vec![0; 700_000])));
     let decoding =
         DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Some(Algorithm::Sha256)).unwrap();
+    assert_eq!(decoding.finish().unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn what_failed_fails_the_same_way_whenever_it_is_asked_again() {
+    let source = Box::new(Panicking(Cursor::new(vec![0; 700_000])));
+    let mut decoding =
+        DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Some(Algorithm::Sha256)).unwrap();
+    let kind = |error| error_of_io("read", "a tar", error).kind();
+    assert_eq!(kind(decoding.read_to_end(&mut Vec::new()).unwrap_err()), ErrorKind::Cancelled);
+    assert_eq!(kind(decoding.read(&mut [0]).unwrap_err()), ErrorKind::Cancelled);
     assert_eq!(decoding.finish().unwrap_err().kind(), ErrorKind::Cancelled);
 }
 

@@ -1,13 +1,13 @@
 //! A layer holds its changes, their parents, and all names of a changed file.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod odd_rig;
 mod support;
 
-use cache_blobs::changes::{
-    Change, Directory, Error as ChangesError, FileKind, Identity, Metadata, OpenFile, Operation, Tree, double_walk,
-};
+use cache_blobs::changes::{Change, Error as ChangesError, FileKind, double_walk};
 use cache_blobs::layer::{Error, LayerOptions, LayerReport, XattrPolicy, write_layer};
 use cache_blobs::tar::{self, Header, Kind, Reader, Timestamp};
+use odd_rig::{Odd, Vanishing};
 use support::{directory, file, link, names, symlink, tree};
 
 fn layer(lower: &[(Header, &str)], upper: &[(Header, &str)], options: LayerOptions) -> (Vec<u8>, LayerReport) {
@@ -158,46 +158,6 @@ fn every_kind_is_packed() {
     assert_eq!(found, [(Kind::BlockDevice, 8, 1), (Kind::Symlink, 0, 0), (Kind::CharDevice, 1, 3), (Kind::Fifo, 0, 0)]);
 }
 
-/// A tree with one file, which is not what its metadata says.
-#[derive(Debug, Clone)]
-struct Odd {
-    kind: FileKind,
-    size: u64,
-}
-
-impl Tree for Odd {
-    fn root(&self) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
-        Ok(std::sync::Arc::new(self.clone()))
-    }
-}
-
-impl Directory for Odd {
-    fn names(&self) -> Result<Vec<Vec<u8>>, ChangesError> {
-        Ok(vec![b"odd".to_vec()])
-    }
-    fn metadata(&self, _: &[u8]) -> Result<Option<Metadata>, ChangesError> {
-        let mut metadata = Metadata::new(self.kind, 0o644, Identity { device: 0, inode: 1 });
-        metadata.size = self.size;
-        Ok(Some(metadata))
-    }
-    fn directory(&self, name: &[u8]) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
-        Err(ChangesError::Changed { path: name.to_vec() })
-    }
-    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, ChangesError> {
-        Err(ChangesError::Changed { path: name.to_vec() })
-    }
-    fn file(&self, _: &[u8]) -> Result<OpenFile, ChangesError> {
-        let content = Box::new(cache_blobs::content::Plain(&b"12345"[..]));
-        Ok(OpenFile { content, xattr_names: Vec::new() })
-    }
-    fn xattr(&self, _: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, ChangesError> {
-        Ok(None)
-    }
-    fn xattr_names(&self, _: &[u8]) -> Result<Vec<Vec<u8>>, ChangesError> {
-        Ok(Vec::new())
-    }
-}
-
 #[test]
 fn sockets_are_left_out_and_reported() {
     let odd = Odd { kind: FileKind::Socket, size: 0 };
@@ -212,43 +172,9 @@ fn a_file_that_grows_or_shrinks_meanwhile_is_an_error() {
     for size in [4, 6] {
         let odd = Odd { kind: FileKind::File, size };
         let changes = double_walk(None, &odd).unwrap();
-        let result = write_layer(changes, Vec::new(), LayerOptions::default());
-        assert!(matches!(result, Err(Error::Archive(tar::Error::WrongSize { .. }))));
-    }
-}
-
-/// A tree whose only file is gone when it is opened.
-#[derive(Debug, Clone)]
-struct Vanishing(Odd);
-
-impl Tree for Vanishing {
-    fn root(&self) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
-        Ok(std::sync::Arc::new(self.clone()))
-    }
-}
-
-impl Directory for Vanishing {
-    fn names(&self) -> Result<Vec<Vec<u8>>, ChangesError> {
-        self.0.names()
-    }
-    fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, ChangesError> {
-        self.0.metadata(name)
-    }
-    fn directory(&self, name: &[u8]) -> Result<std::sync::Arc<dyn Directory>, ChangesError> {
-        self.0.directory(name)
-    }
-    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, ChangesError> {
-        self.0.link_target(name)
-    }
-    fn file(&self, name: &[u8]) -> Result<OpenFile, ChangesError> {
-        let source = std::sync::Arc::new(std::io::ErrorKind::NotFound.into());
-        Err(ChangesError::Io { operation: Operation::Open, path: name.to_vec(), source })
-    }
-    fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, ChangesError> {
-        self.0.xattr(name, key)
-    }
-    fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, ChangesError> {
-        self.0.xattr_names(name)
+        let failed = write_layer(changes, Vec::new(), LayerOptions::default()).unwrap_err();
+        let Error::Archive(tar::Error::WrongSize { place, expected }) = failed else { panic!("{failed:?}") };
+        assert_eq!((place.path.as_deref(), expected), (Some(&b"odd"[..]), size));
     }
 }
 

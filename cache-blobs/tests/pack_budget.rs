@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use cache_blobs::codec::{Block, BlockEncoder, Codecs, Encoded, Sequence};
-use cache_blobs::pack::{PackOptions, PackWriter, pack};
+use cache_blobs::pack::{BudgetUsage, PackOptions, PackWriter, pack};
 use cache_core::{Compression, Result};
 use futures::future::{Either, join, join_all, select};
 use futures::{FutureExt, pin_mut};
@@ -150,6 +150,59 @@ impl BlockEncoder for Gated {
         self.log.lock().unwrap().push(self.name);
         Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: None })
     }
+}
+
+/// Makes one byte of each block, and leaves its memory alone.
+#[derive(Debug)]
+struct Short {
+    block_bytes: usize,
+}
+
+impl BlockEncoder for Short {
+    fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    fn encoded_bound(&self) -> usize {
+        1
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        None
+    }
+
+    fn encode(&self, _block: &mut Block) -> Result<Encoded> {
+        Ok(Encoded { bytes: vec![1], notes: None })
+    }
+}
+
+#[test]
+fn memory_of_blocks_is_used_again_within_what_is_free_and_freed_at_the_end() {
+    const BLOCK: usize = 1000;
+    let (budget, pool) = (Arc::new(budget(2, 3500)), pool());
+    let (ingest, _) = sink(Pace::Fast);
+    let watched = Arc::clone(&budget);
+    let produce = move |writer: &mut PackWriter| -> Result<()> {
+        // A layer that lives on nothing owns the memory of one block and its byte.
+        let is_idle = |usage: BudgetUsage| usage.used_bytes == BLOCK as u64 + 1;
+        write_all(writer, &[7; 2 * BLOCK])?;
+        until(|| is_idle(watched.usage()));
+        let spare = watched.usage().spare_bytes;
+        assert!(spare > 0);
+        for _ in 0..10 {
+            write_all(writer, &[7; BLOCK / 2])?;
+            assert_eq!(watched.usage().spare_bytes, spare - BLOCK as u64);
+            write_all(writer, &[7; BLOCK - BLOCK / 2])?;
+            until(|| is_idle(watched.usage()));
+            assert_eq!(watched.usage().spare_bytes, spare);
+        }
+        Ok(())
+    };
+    let codec = BlockCodec(Arc::new(Short { block_bytes: BLOCK }));
+    block_on(pack(&budget, &pool, &codec, ingest, PackOptions::default(), produce)).unwrap();
+    let usage = budget.usage();
+    assert_eq!((usage.used_bytes, usage.spare_bytes), (0, 0));
+    assert!(usage.peak_bytes <= usage.total_bytes);
 }
 
 #[test]

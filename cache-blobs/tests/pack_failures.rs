@@ -1,15 +1,20 @@
 //! Whatever fails while a layer is packed, nothing becomes visible and everything has ended when the error is told.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod odd_rig;
 mod pack_rig;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cache_blobs::changes::{DoubleWalk, Error as ChangesError, FileKind, Tree, double_walk};
 use cache_blobs::codec::{Block, BlockEncoder, Codec, Encoded, Sequence};
+use cache_blobs::layer::{self, LayerOptions, write_layer, write_layer_ahead};
 use cache_blobs::pack::{PackOptions, PackWriter, Packed, pack};
+use cache_blobs::tar;
 use cache_core::ports::{Job, Pool};
 use cache_core::{Error, ErrorKind, Result};
+use odd_rig::{Odd, Vanishing};
 use pack_rig::{BlockCodec, Fate, Pace, budget, data, pool, same_bytes, sink, write_all};
 use pollster::block_on;
 
@@ -35,6 +40,61 @@ fn a_failing_producer_is_told_and_the_ingest_is_aborted() {
         block_on(pack(&budget(2, 100_000), &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce));
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::PermissionDenied);
     assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+}
+
+/// Why no layer of a tree came about.
+#[derive(Debug)]
+enum Failed {
+    Packing(Error),
+    Layer(layer::Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Packing(error)
+    }
+}
+
+type WriteLayer = fn(DoubleWalk, &mut PackWriter) -> Result<(), layer::Error>;
+
+const WAYS: [WriteLayer; 2] = [
+    |changes, out| write_layer(changes, out, LayerOptions::default()).map(drop),
+    |changes, out| write_layer_ahead(changes, out, LayerOptions::default()).map(drop),
+];
+
+/// Packs the layer of `tree`; gives why that failed, after the ingest was aborted.
+fn failure_of(tree: &dyn Tree, write: WriteLayer) -> layer::Error {
+    let (ingest, seen) = sink(Pace::Fast);
+    let changes = double_walk(None, tree).unwrap();
+    let produce = move |writer: &mut PackWriter| write(changes, writer).map_err(Failed::Layer);
+    let budget = budget(2, 100_000);
+    let outcome = block_on(pack(&budget, &pool(), &same_bytes(100), ingest, PackOptions::default(), produce));
+    assert_eq!(budget.usage().used_bytes, 0);
+    assert_eq!(seen.lock().unwrap().fate, Fate::Aborted);
+    match outcome.unwrap_err() {
+        Failed::Layer(error) => error,
+        Failed::Packing(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_file_that_grows_or_shrinks_while_it_is_packed_is_named_and_the_ingest_is_aborted() {
+    for write in WAYS {
+        for size in [4, 6] {
+            let failed = failure_of(&Odd { kind: FileKind::File, size }, write);
+            let layer::Error::Archive(tar::Error::WrongSize { place, .. }) = failed else { panic!("{failed:?}") };
+            assert_eq!(place.path.as_deref(), Some(&b"odd"[..]));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_before_it_is_packed_is_named_and_the_ingest_is_aborted() {
+    for write in WAYS {
+        let failed = failure_of(&Vanishing(Odd { kind: FileKind::File, size: 5 }), write);
+        let layer::Error::Changes(ChangesError::Io { path, source, .. }) = failed else { panic!("{failed:?}") };
+        assert_eq!((&path[..], source.kind()), (&b"odd"[..], std::io::ErrorKind::NotFound));
+    }
 }
 
 #[test]

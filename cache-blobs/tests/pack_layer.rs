@@ -7,17 +7,17 @@ mod pack_rig;
 use std::io::Write;
 
 use cache_blobs::codec::{Codecs, Recipe};
-use cache_blobs::pack::{PackOptions, Packed, pack};
+use cache_blobs::pack::{PackOptions, PackWriter, Packed, pack};
 use cache_core::annotation::{RECIPE, UNCOMPRESSED};
 use cache_core::{Compression, Digest, Error, Labels, MediaType};
-use pack_rig::{Fate, Pace, budget, data, decode, pool, sink};
+use pack_rig::{Fate, Pace, budget, data, decode, pool, sink, write_all};
 use pollster::block_on;
 
 fn pack_data(compression: &Compression, tar: Vec<u8>, options: PackOptions) -> (Packed<u64>, Vec<u8>, Labels) {
     let codec = Codecs::default().of(compression).unwrap();
     let budget = budget(2, 64 << 20);
     let (ingest, seen) = sink(Pace::Fast);
-    let produce = move |writer: &mut cache_blobs::pack::PackWriter| {
+    let produce = move |writer: &mut PackWriter| {
         for piece in tar.chunks(7001) {
             writer.write_all(piece).map_err(|error| cache_blobs::codec::error_of_io("write", "a test tar", error))?;
         }
@@ -61,6 +61,25 @@ fn the_diff_id_of_an_uncompressed_layer_is_its_digest_and_no_label() {
     let (packed, _, labels) = pack_data(&Compression::Uncompressed, data(3 << 20, 2), PackOptions::default());
     assert_eq!(packed.diff_id, packed.info.digest);
     assert!(!labels.contains_key(UNCOMPRESSED));
+}
+
+#[test]
+fn an_uncompressed_layer_is_hashed_by_the_store_alone() {
+    for (compression, _) in BUILT_IN {
+        let codec = Codecs::default().of(&compression).unwrap();
+        let tar = data(100_000, 4);
+        let copied = tar.clone();
+        let produce = move |writer: &mut PackWriter| {
+            write_all(writer, &copied)?;
+            Ok::<_, Error>(writer.digest())
+        };
+        let ingest = sink(Pace::Fast).0;
+        let packed =
+            block_on(pack(&budget(2, 64 << 20), &pool(), &*codec, ingest, PackOptions::default(), produce)).unwrap();
+        let is_hashed = compression != Compression::Uncompressed;
+        assert_eq!(packed.produced, is_hashed.then(|| Digest::of(&tar)), "{compression}");
+        assert_eq!(packed.diff_id, Digest::of(&tar));
+    }
 }
 
 #[test]

@@ -1,22 +1,32 @@
 //! Remotes of a ref: the main one, its variants, and how layers are shown in them.
-#![cfg(all(target_os = "linux", feature = "gzip", feature = "zstd"))]
+#![cfg(all(target_os = "linux", feature = "estargz", feature = "gzip", feature = "zstd"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod cancel_rig;
 mod variant_rig;
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
+use async_trait::async_trait;
 use cache_blobs::chain::{Creation, LayerBackends, NonDistributable, RemoteExt, RemoteOptions, Remotes};
 use cache_blobs::convert::find_variant;
 use cache_blobs::remote::Remote;
 use cache_core::annotation::CREATED_AT;
 use cache_core::cache::{ImmutableRef, MissingBlobs, RefOptions};
-use cache_core::ports::{DiffOptions, Lease};
-use cache_core::{Compression, CompressionConfig, Descriptor, Digest, ErrorKind, Layer, MediaType, MediaTypeFamily};
+use cache_core::ports::{DiffOptions, Differ, Lease, LeaseManager, Mount};
+use cache_core::{
+    Compression, CompressionConfig, Descriptor, Digest, ErrorKind, Layer, MediaType, MediaTypeFamily, Result,
+};
 use cancel_rig::Rig;
+use cancel_rig::work::step;
+use futures::channel::oneshot;
+use futures::future::join;
 use pollster::block_on;
-use variant_rig::{ALL, blobs, chain, config, converter, layer, lease, tar};
+use variant_rig::{ALL, blobs, chain, collect, config, converter, layer, lease, tar};
 
 struct World {
     rig: Rig,
@@ -135,6 +145,109 @@ fn without_the_topmost_variant_there_is_the_main_remote_alone() {
     world.vary(&top, &[Compression::Zstd]);
     assert_eq!(world.remotes(&top, &new_layers(&Compression::Zstd)).variants.count(), 2);
     assert_eq!(world.remotes(&top, &forced(&Compression::Zstd)).variants.count(), 0, "forced: one remote");
+}
+
+/// Two diffs at once: the one in gzip ends first, the other one when whoever wanted gzip has it.
+#[derive(Debug)]
+struct GzipFirst {
+    inner: Arc<dyn Differ>,
+    other_began: AtomicBool,
+    gzip_is_told: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl GzipFirst {
+    /// Lets the other call of the same task have its turns, but not forever: it may never come so far.
+    async fn wait_for_other(&self) {
+        let mut turns = 0;
+        poll_fn(|context| {
+            turns += 1;
+            if self.other_began.load(Ordering::SeqCst) || turns > 1_000_000 {
+                return Poll::Ready(());
+            }
+            std::thread::yield_now();
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[async_trait]
+impl Differ for GzipFirst {
+    fn supports(&self, options: &DiffOptions) -> bool {
+        self.inner.supports(options)
+    }
+
+    async fn diff(
+        &self,
+        lease: &Lease,
+        key: &str,
+        lower: &[Mount],
+        upper: &[Mount],
+        options: &DiffOptions,
+    ) -> Result<Layer> {
+        if options.compression.compression == Compression::Gzip {
+            self.wait_for_other().await;
+            return self.inner.diff(lease, key, lower, upper, options).await;
+        }
+        self.other_began.store(true, Ordering::SeqCst);
+        let made = self.inner.diff(lease, key, lower, upper, options).await;
+        let told = self.gzip_is_told.lock().unwrap().take().unwrap();
+        told.await.unwrap();
+        made
+    }
+}
+
+/// In BuildKit, concurrent callers share the work whatever they want: the second one's compression is never made.
+#[test]
+fn the_compression_of_a_caller_who_came_second_is_on_top_of_the_variants() {
+    came_second(&Compression::Zstd, MediaType::OCI_LAYER_ZSTD);
+    // Its DiffID is its own.
+    came_second(&Compression::EStargz, MediaType::OCI_LAYER_GZIP);
+}
+
+fn came_second(compression: &Compression, media_type: MediaType) {
+    let world = world();
+    let base = world.gzip(5, "layer");
+    let top = step(&world.rig, Some(&base), 1);
+    let (tell, told) = oneshot::channel();
+    let differ = GzipFirst {
+        inner: Arc::new(world.rig.differ.clone()),
+        other_began: AtomicBool::new(false),
+        gzip_is_told: Mutex::new(Some(told)),
+    };
+    let backends = LayerBackends::new(Arc::new(differ)).with_converter(converter(&world.rig));
+    let (first, second) = (lease(&world.rig), lease(&world.rig));
+    let (gzip, wanted) = (new_layers(&Compression::Gzip), new_layers(compression));
+    let one = async {
+        let remotes = top.remotes(&first, &backends, &gzip).await;
+        tell.send(()).unwrap();
+        remotes.unwrap().unwrap()
+    };
+    let other = async { top.remotes(&second, &backends, &wanted).await.unwrap().unwrap() };
+    let (one, other) = block_on(join(one, other));
+
+    let types = |remote: &Remote| -> Vec<_> {
+        remote.layers().iter().map(|layer| layer.layer.descriptor.media_type.clone()).collect()
+    };
+    assert_eq!(types(&one.main), vec![MediaType::OCI_LAYER_GZIP; 6]);
+    assert_eq!(digests(&other.main), digests(&one.main), "one blob is the ref's");
+    let mut expected = vec![MediaType::OCI_LAYER_GZIP; 5];
+    expected.push(media_type);
+    let all: Vec<_> = other.variants.iter(9).collect();
+    assert_eq!(all.iter().map(types).collect::<Vec<_>>(), [expected]);
+    let [gzip_layer, other_layer] = [&one.main, &all[0]].map(|remote| &remote.layers()[5].layer);
+    assert_ne!(other_layer.descriptor.digest, gzip_layer.descriptor.digest);
+    assert_eq!(other_layer.diff_id == gzip_layer.diff_id, *compression != Compression::EStargz);
+
+    // It stays with the ref when its maker's lease is gone.
+    for lease in [first, second] {
+        block_on(world.rig.local.leases.delete(lease.id())).unwrap();
+    }
+    collect(&world.rig);
+    assert!(blobs(&world.rig).contains(&other_layer.descriptor.digest));
+    let later = world.remotes(&top, &wanted);
+    assert_eq!(later.variants.iter(9).map(|remote| digests(&remote)).collect::<Vec<_>>(), [digests(&all[0])]);
 }
 
 #[test]
@@ -267,7 +380,7 @@ fn layers_get_the_names_of_the_wanted_family() {
 fn without_a_converter_only_the_main_remote_can_be_had() {
     let world = world();
     let top = world.gzip(2, "layer");
-    let bare = LayerBackends::new(std::sync::Arc::new(world.rig.differ.clone()));
+    let bare = LayerBackends::new(Arc::new(world.rig.differ.clone()));
     assert!(block_on(top.remote(&world.lease, &bare)).unwrap().is_some());
     for options in [new_layers(&Compression::Gzip), forced(&Compression::Zstd)] {
         let refused = block_on(top.remotes(&world.lease, &bare, &options)).unwrap_err();

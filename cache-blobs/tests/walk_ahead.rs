@@ -2,9 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
+mod thread_rig;
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::{ThreadId, current};
 
 use cache_blobs::changes::{
     Change, Directory, DoubleWalk, Error, MemoryTree, Metadata, OpenFile, Tree, double_walk, overlay_upper,
@@ -12,6 +15,7 @@ use cache_blobs::changes::{
 use cache_blobs::layer::{self, LayerOptions, write_layer, write_layer_ahead};
 use cache_blobs::tar::{self, Header};
 use support::{directory, file, lines, link, symlink, tree, whiteout};
+use thread_rig::Meeting;
 
 /// More directories than are compared ahead, some deep, one with more files than a batch, with contents of every size class.
 fn wide(mark: &str) -> MemoryTree {
@@ -181,4 +185,94 @@ fn a_walk_that_nobody_goes_on_with_leaves_no_thread() {
     }
     drop(touchy);
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// Which threads a tree was read by.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Those that read a directory below the root.
+    listing: Meeting,
+    /// Sizes of the files that were opened, and by whom.
+    opening: Mutex<Vec<(u64, ThreadId)>>,
+}
+
+/// A tree that notes who reads it. A directory is read no sooner than two threads read one, but for the root.
+#[derive(Debug)]
+struct Noting {
+    directory: Arc<dyn Directory>,
+    depth: usize,
+    seen: Arc<Seen>,
+}
+
+impl Noting {
+    fn of(tree: &dyn Tree) -> (Self, Arc<Seen>) {
+        let seen = Arc::<Seen>::default();
+        (Self { directory: tree.root().unwrap(), depth: 0, seen: Arc::clone(&seen) }, seen)
+    }
+}
+
+impl Tree for Noting {
+    fn root(&self) -> Result<Arc<dyn Directory>, Error> {
+        Ok(Arc::new(Self { directory: Arc::clone(&self.directory), depth: 0, seen: Arc::clone(&self.seen) }))
+    }
+}
+
+impl Directory for Noting {
+    fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        self.directory.names()
+    }
+    fn entries(&self) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        if self.depth > 0 {
+            self.seen.listing.come();
+        }
+        self.directory.entries()
+    }
+    fn metadata(&self, name: &[u8]) -> Result<Option<Metadata>, Error> {
+        self.directory.metadata(name)
+    }
+    fn directory(&self, name: &[u8]) -> Result<Arc<dyn Directory>, Error> {
+        let directory = self.directory.directory(name)?;
+        Ok(Arc::new(Self { directory, depth: self.depth + 1, seen: Arc::clone(&self.seen) }))
+    }
+    fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Error> {
+        self.directory.link_target(name)
+    }
+    fn file(&self, name: &[u8]) -> Result<OpenFile, Error> {
+        let size = self.directory.metadata(name)?.unwrap().size;
+        self.seen.opening.lock().unwrap().push((size, current().id()));
+        self.directory.file(name)
+    }
+    fn xattr(&self, name: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.directory.xattr(name, key)
+    }
+    fn xattr_names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        self.directory.xattr_names(name)
+    }
+}
+
+#[test]
+fn a_walk_with_a_helper_compares_on_two_threads() {
+    let trees = [wide("one"), wide("two")].map(|tree| Noting::of(&tree));
+    let [(lower, _), (upper, _)] = &trees;
+    assert!(double_walk(Some(lower), upper).unwrap().with_helper().count() > 20);
+    for (_, seen) in &trees {
+        let threads = seen.listing.threads();
+        assert!(threads.len() == 2 && threads.contains(&current().id()));
+    }
+}
+
+#[test]
+fn small_files_are_opened_by_another_thread_than_the_writers() {
+    let (tree, seen) = Noting::of(&wide("one"));
+    bytes_ahead(double_walk(None, &tree).unwrap().with_helper());
+    let opening = seen.opening.lock().unwrap();
+    let threads = |is_meant: fn(u64) -> bool| -> HashSet<ThreadId> {
+        opening.iter().filter(|(size, _)| is_meant(*size)).map(|(_, thread)| *thread).collect()
+    };
+    let (small, large) = (threads(|size| size <= 32 * 1024), threads(|size| size > 32 * 1024));
+    assert!(small.len() == 1 && !small.contains(&current().id()));
+    assert_eq!(large, HashSet::from([current().id()]));
+    // The trees are compared by the second reader and its helper, while the writer only writes.
+    let listing = seen.listing.threads();
+    assert!(listing.len() == 2 && listing.is_superset(&small) && !listing.contains(&current().id()));
 }

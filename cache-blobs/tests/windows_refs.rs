@@ -17,6 +17,8 @@ use cache_core::{BlobChain, Compression, CompressionConfig, Digest, Layer};
 use futures::TryStreamExt;
 use pollster::block_on;
 
+const COMPRESSIONS: [Compression; 3] = [Compression::Uncompressed, Compression::Gzip, Compression::Zstd];
+
 async fn open(directory: &Path, snapshotter: SnapshotterChoice) -> Embedded {
     Embedded::open(directory, EmbeddedOptions::default().with_snapshotter(snapshotter)).await.unwrap()
 }
@@ -63,7 +65,7 @@ fn names(blob: Vec<u8>, diff_id: Digest) -> Vec<String> {
 
 #[test]
 fn a_ref_is_for_windows_if_one_under_it_is_in_every_compression() {
-    for compression in [Compression::Uncompressed, Compression::Gzip, Compression::Zstd] {
+    for compression in COMPRESSIONS {
         let directory = tempfile::tempdir().unwrap();
         block_on(async {
             let store = open(directory.path(), SnapshotterChoice::Native).await;
@@ -79,25 +81,31 @@ fn a_ref_is_for_windows_if_one_under_it_is_in_every_compression() {
 
 #[test]
 fn layers_of_windows_refs_unpack_to_their_trees_again() {
-    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    block_on(async {
-        let store = open(from.path(), SnapshotterChoice::Native).await;
-        let made = blobs(&store, &chain(&store).await, Compression::Gzip).await;
-        let other = open(to.path(), SnapshotterChoice::Native).await;
-        let lease = other.local.leases.create(LeaseOptions::default()).await.unwrap();
-        let mut top: Option<ImmutableRef> = None;
-        for layer in made.layers() {
-            let blob = cache_blobs::BlobSource::Provider(&*store.local.content);
-            let target = cache_core::ports::Leased::new(other.local.content.clone(), lease.clone());
-            cache_blobs::copy_blob(blob, &target, &layer.descriptor, "layer", &Default::default()).await.unwrap();
-            let options = RefOptions::default().with_layer_type(LayerMode::Windows);
-            top = Some(other.cache.get_by_blob(&lease, layer, top.as_ref(), options).await.unwrap());
-        }
-        let tree = top.unwrap().mount().await.unwrap();
-        let mut names: Vec<_> = fs::read_dir(tree.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["one", "two"]);
-    });
+    for compression in COMPRESSIONS {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        block_on(async {
+            let store = open(from.path(), SnapshotterChoice::Native).await;
+            let made = blobs(&store, &chain(&store).await, compression.clone()).await;
+            let other = open(to.path(), SnapshotterChoice::Native).await;
+            let lease = other.local.leases.create(LeaseOptions::default()).await.unwrap();
+            let mut top: Option<ImmutableRef> = None;
+            for layer in made.layers() {
+                assert_eq!(layer.descriptor.media_type.layer_compression(), Some(compression.clone()));
+                let blob = cache_blobs::BlobSource::Provider(&*store.local.content);
+                let target = cache_core::ports::Leased::new(other.local.content.clone(), lease.clone());
+                cache_blobs::copy_blob(blob, &target, &layer.descriptor, "layer", &Default::default()).await.unwrap();
+                let options = RefOptions::default().with_layer_type(LayerMode::Windows);
+                top = Some(other.cache.get_by_blob(&lease, layer, top.as_ref(), options).await.unwrap());
+            }
+            let tree = top.unwrap().mount().await.unwrap();
+            let entries = fs::read_dir(tree.path()).unwrap().map(Result::unwrap);
+            let mut files: Vec<_> =
+                entries.map(|entry| (entry.file_name(), fs::read_to_string(entry.path()).unwrap())).collect();
+            files.sort();
+            let expected = ["one", "two"].map(|name| (name.into(), name.to_owned()));
+            assert_eq!(files, expected, "{compression}");
+        });
+    }
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn the_recipe_names_what_the_bytes_depend_on() {
     assert_eq!(
         label,
         format!(
-            r#"{{"codec":"zstd:chunked","library":"zstd","version":"{version}","level":3,"block":4194304,"parameters":"window-log=23,checksum,rollsum=16,zeros=1024"}}"#
+            r#"{{"codec":"zstd:chunked","library":"zstd","version":"{version}","level":3,"block":4194304,"parameters":"window-log=23,rollsum=16,zeros=1024"}}"#
         )
     );
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use support::building::{Build, latest};
+use support::building::{Build, latest, layers};
 use support::{assert_same_tree, is_root, shell, succeed, with_tools};
 
 /// Steps that make every kind of file, delete some, and replace a directory.
@@ -80,5 +80,33 @@ fn skopeo_copies_an_image_and_umoci_unpacks_the_tree_that_the_commands_make_over
 fn skopeo_copies_an_image_and_umoci_unpacks_the_tree_that_the_commands_make_over_copies() {
     if is_ready("skopeo and umoci on an image made over copies") {
         assert_read_by_others("native", &[&STEPS[..], &[OVER_COPIES]].concat());
+    }
+}
+
+#[test]
+fn skopeo_decompresses_gzip_zstd_and_estargz_layers_to_their_diff_ids() {
+    if !with_tools("skopeo on compressed layers", &["skopeo"]) {
+        return;
+    }
+    // Several blocks of gzip and frames of zstd, which it must read as one stream.
+    let large = "seq 1 1500000 > numbers; head -c 9000000 /dev/urandom > noise; ln numbers hard; : > empty";
+    let steps = [("large", large), ("small", "rm hard; echo small > small")];
+    let work = tempfile::tempdir().unwrap();
+    let compressions = ["gzip", "zstd", "estargz"];
+    let build = compressions.iter().fold(Build::new(&work.path().join("store"), &steps), |build, compression| {
+        let attributes = format!("compression={compression},force-compression=true,name=example.com/demo:latest");
+        let layout = work.path().join(compression);
+        build.with(format!("--output=type=oci,tar=false,dest={},{attributes}", layout.display()))
+    });
+    build.run();
+    for compression in compressions {
+        let (packed, diff_ids): (Vec<_>, Vec<_>) = layers(&latest(&work.path().join(compression))).into_iter().unzip();
+        assert!(packed.iter().all(|digest| !diff_ids.contains(digest)), "{compression}");
+        let (source, copy) = (format!("oci:{compression}:latest"), format!("dir:plain-{compression}"));
+        shell(work.path(), &format!("skopeo --insecure-policy copy --dest-decompress {source} {copy}"));
+        let manifest = std::fs::read(work.path().join(format!("plain-{compression}/manifest.json"))).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let plain = manifest["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].as_str().unwrap());
+        assert_eq!(plain.collect::<Vec<_>>(), diff_ids, "{compression}");
     }
 }

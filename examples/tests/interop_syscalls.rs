@@ -1,5 +1,6 @@
-//! The system calls of `diff` on an overlay's upperdir, as strace sees them: lower directories are not opened, no file is looked
-//! at twice in one layer, and none is looked at that did not change.
+//! The system calls of `diff`, as strace sees them. Of an overlay, lower directories are not opened, no file is looked at twice in
+//! one layer, and none is looked at that did not change; of two trees, directories are read at large and attributes asked for
+//! only where they count.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -45,8 +46,8 @@ fn parse(line: &str) -> Option<Call> {
     Some(Call { name: name.to_owned(), path, line: line.to_owned() })
 }
 
-/// Runs the tool under strace; the calls of all its threads.
-fn traced(work: &Path, lowers: &[&Path], upper: &Path) -> Vec<Call> {
+/// Runs the tool with this differ under strace; the calls of all its threads.
+fn traced(work: &Path, differ: &str, lowers: &[&Path], upper: &Path) -> Vec<Call> {
     let trace = work.join("trace");
     std::fs::create_dir(&trace).unwrap();
     let mut lower = std::ffi::OsString::from("--lower=");
@@ -56,7 +57,7 @@ fn traced(work: &Path, lowers: &[&Path], upper: &Path) -> Vec<Call> {
             .args(["-ff", "-qq", "-y", "-s", "4096", "-e", "trace=%file,%desc", "-o"])
             .arg(trace.join("thread"))
             .arg(env!("CARGO_BIN_EXE_layercache"))
-            .args(["diff", "--differ=overlay", "--compression=uncompressed"])
+            .args(["diff", &format!("--differ={differ}"), "--compression=uncompressed"])
             .args([lower, option("upper", upper), option("store", &work.join("store"))]),
     );
     let mut calls = Vec::new();
@@ -83,6 +84,13 @@ fn looks(calls: &[Call], root: &Path) -> BTreeMap<PathBuf, usize> {
         }
     }
     looks
+}
+
+/// The calls whose name ends so, on a file of this name, wherever it is: calls in a thread's own directory name no other one, and
+/// of a tree that the tool has mounted for itself strace tells nothing but what is below its root.
+fn on<'a>(calls: &'a [Call], end: &str, name: &str) -> Vec<&'a Call> {
+    let is_it = |call: &&Call| call.name.ends_with(end) && call.path.file_name().is_some_and(|it| it == name);
+    calls.iter().filter(is_it).collect()
 }
 
 /// Every path below `root`.
@@ -124,7 +132,7 @@ fn an_upperdir_is_packed_without_opening_a_lower_directory_and_with_one_look_a_f
     {
         let work = work.join(format!("run-{number}"));
         std::fs::create_dir(&work).unwrap();
-        let calls = traced(&work, &lowers, upper);
+        let calls = traced(&work, "overlay", &lowers, upper);
         let changed = paths(upper);
         for lower in lowers {
             for call in &calls {
@@ -143,13 +151,74 @@ fn an_upperdir_is_packed_without_opening_a_lower_directory_and_with_one_look_a_f
         assert_eq!(looks.keys().cloned().collect::<BTreeSet<_>>(), changed);
         assert!(looks.values().all(|times| *times == 1), "{looks:?}");
 
-        // Files have names of their own, since calls in a thread's own directory have no others.
         let files: Vec<_> =
             changed.iter().filter(|path| upper.join(path).symlink_metadata().unwrap().is_file()).collect();
         for file in files {
-            let name = file.file_name();
-            let lists = |call: &&Call| call.name.ends_with("listxattr") && call.path.file_name() == name;
-            assert_eq!(calls.iter().filter(lists).count(), 1, "lists of the attributes of {file:?}");
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert_eq!(on(&calls, "listxattr", name).len(), 1, "lists of the attributes of {file:?}");
         }
+    }
+}
+
+#[test]
+fn a_large_directory_is_read_by_few_calls() {
+    let test = "the system calls on a large directory";
+    if !with_tools(test, &["strace"]) || !is_root(test) {
+        return;
+    }
+    // What `linux_dirent64` takes for a name: 19 bytes before it, a 0 behind it, and what makes that a multiple of 8.
+    const NAMES: usize = 5_000;
+    const NAME_BYTES: usize = 100;
+    const ENTRY_BYTES: usize = (19 + NAME_BYTES + 1usize).next_multiple_of(8);
+    /// In buffers of 64 KiB, twice those of the C library: the kernel fills each but for a rest in which no entry has room, and the
+    /// last call gives nothing.
+    const CALLS: usize = (NAMES * ENTRY_BYTES).div_ceil(64 * 1024 - ENTRY_BYTES) + 1;
+    let work = tempfile::tempdir().unwrap();
+    let work = work.path().canonicalize().unwrap();
+    let [lower, upper] = ["lower", "upper"].map(|name| work.join(name));
+    for tree in [&lower, &upper] {
+        std::fs::create_dir_all(tree.join("many")).unwrap();
+        for number in 0..NAMES {
+            std::fs::write(tree.join(format!("many/{number:0NAME_BYTES$}")), "").unwrap();
+        }
+    }
+    let calls = traced(&work, "walking", &[&lower], &upper);
+    let reads = on(&calls, "getdents64", "many").len();
+    assert!((2 * 2..=2 * CALLS).contains(&reads), "{reads} calls for two directories, not {CALLS} for each");
+}
+
+#[test]
+fn two_trees_are_compared_without_needless_calls_for_attributes() {
+    let test = "the system calls for attributes";
+    if !with_tools(test, &["strace", "setcap"]) || !is_root(test) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let work = work.path().canonicalize().unwrap();
+    shell(
+        &work,
+        "mkdir -p lower/directory; cd lower/directory; ln -s equal link; : > empty; \
+         for name in equal modified deleted capable; do echo $name > $name; done; \
+         cd ../..; cp -a lower upper; echo kept > lower/kept; ln lower/kept upper/kept; \
+         cd upper/directory; rm deleted; echo more >> modified; echo added > added; setcap cap_net_raw+ep capable",
+    );
+    let calls = traced(&work, "walking", &[&work.join("lower")], &work.join("upper"));
+    for (name, lists, gets) in [
+        // One file under two names.
+        ("kept", 0, 0),
+        // Files that look the same differ if their capabilities do, so both are asked.
+        ("equal", 2, 0),
+        ("empty", 2, 0),
+        ("link", 2, 0),
+        // What differs, or is in one tree only, is asked for when it is packed.
+        ("modified", 1, 0),
+        ("added", 1, 0),
+        ("deleted", 0, 0),
+        // Compared, and then packed. Only a list that names an attribute lets it be asked for.
+        ("directory", 3, 0),
+        ("capable", 3, 2),
+    ] {
+        let found = ["listxattr", "getxattr"].map(|end| on(&calls, end, name).len());
+        assert_eq!(found, [lists, gets], "lists and values of the attributes of {name}");
     }
 }

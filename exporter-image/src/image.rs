@@ -12,6 +12,7 @@ use cache_core::{Descriptor, Digest, Labels, annotation};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::compose::{ComposedImage, Document};
+use crate::docker_zstd::warn_of_docker_zstd;
 use crate::error::{Error, Result};
 use crate::naming::name_image;
 
@@ -133,6 +134,7 @@ impl ImageExporter {
         provider: &dyn Provider,
         phase: Arc<Phase>,
     ) -> cache_core::Result<()> {
+        warn_of_docker_zstd(image.layers.iter().map(|layer| &layer.descriptor), &phase);
         let mut seen = BTreeSet::new();
         let layers = image.layers.iter().filter(|layer| seen.insert(layer.descriptor.digest));
         let phase = &phase;

@@ -32,6 +32,7 @@ pub mod output;
 pub mod source;
 
 mod compose;
+mod docker_zstd;
 mod error;
 mod image;
 mod image_name;

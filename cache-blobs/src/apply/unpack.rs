@@ -197,21 +197,35 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
 
     /// Makes the entry, and removes what is in the way; a directory stays where a directory comes. Gives no entry for a device that
     /// was left out.
-    fn make(&self, directory: BorrowedFd<'_>, name: &[u8], header: &Header) -> Result<(Place, Option<Made>), Error> {
-        let create = || create(&self.root, directory, name, header, self.options.devices);
+    fn make(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        header: &Header,
+    ) -> Result<(Place, Option<Made>), Error> {
+        let (root, devices) = (&self.root, self.options.devices);
+        let create = || create(root, directory, name, header, devices);
         let (place, created) = match create()? {
-            Created::InTheWay => (make_room(directory, name, header)?, create()?),
+            Created::InTheWay => {
+                self.files.settle()?;
+                (make_room(directory, name, header)?, create()?)
+            }
             created => (Place::Kept, created),
         };
         match created {
             Created::Made(made) => Ok((place, Some(made))),
-            Created::LeftOut => Ok((place, None)),
+            // Who refuses it may have done so without a look at what is there.
+            Created::LeftOut => match make_room(directory, name, header)? {
+                Place::Kept => Ok((place, None)),
+                Place::Changed => Ok((Place::Changed, None)),
+            },
             // Somebody else puts it there.
             Created::InTheWay => Err(Error::io(Operation::Create, &header.path, Errno::EXIST)),
         }
     }
 
     fn white_out(&mut self, directory: BorrowedFd<'_>, hidden: &[u8], header: &Header) -> Result<Place, Error> {
+        self.files.settle()?;
         let removed = remove_all(directory, hidden, &header.path)?;
         if self.options.whiteouts != Whiteouts::Remove {
             let failed = |error: Errno| Error::io(Operation::Create, &header.path, error);

@@ -64,7 +64,7 @@ pub async fn compute_blob_chain(
     for below in &refs {
         match made.try_next().await? {
             Some(Made::Before(layer)) => layers.push(layer),
-            Some(Made::Now(layer)) => layers.push(give(below, lease, layer).await?),
+            Some(Made::Now(layer)) => layers.push(give(below, lease, layer, backends, options).await?),
             None => {}
         }
     }
@@ -73,10 +73,22 @@ pub async fn compute_blob_chain(
 
 /// Gives a ref its layer. One that came too late, as it was made in another compression at the same time, is a variant of the
 /// first.
-async fn give(to: &ImmutableRef, lease: &Lease, layer: Layer) -> Result<Layer> {
+async fn give(
+    to: &ImmutableRef,
+    lease: &Lease,
+    layer: Layer,
+    backends: &LayerBackends,
+    options: &DiffOptions,
+) -> Result<Layer> {
     let first = to.set_blob(lease, &layer).await?;
-    if first.descriptor.digest != layer.descriptor.digest && first.diff_id == layer.diff_id {
+    if first.descriptor.digest == layer.descriptor.digest {
+        return Ok(first);
+    }
+    if first.diff_id == layer.diff_id {
         link_variant(to.backends().content.as_ref(), &first, &layer).await?;
+    } else if let Ok(converter) = backends.converter(&options.compression) {
+        // One of them is eStargz, whose DiffID is its own: that both are of one tar is found by making it of the first one again.
+        converter.convert(lease, &first, &options.compression).await?;
     }
     Ok(first)
 }

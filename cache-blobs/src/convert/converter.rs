@@ -12,6 +12,7 @@ use crate::codec::Codecs;
 use crate::convert::find::find_variant;
 use crate::convert::limits::ConversionLimits;
 use crate::convert::recode::recode;
+use crate::convert::stored_codec::check_media_type;
 use crate::pack::Budget;
 
 /// Layers of one chain that are converted at the same time, unless the caller says otherwise. Each holds an ingest, an open
@@ -34,6 +35,20 @@ pub struct ConverterBackends {
     pub codecs: Codecs,
     /// What packing may use.
     pub budget: Arc<Budget>,
+}
+
+impl ConverterBackends {
+    /// `layer` in `wanted` if the store has it so, as itself or as a variant.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is found as itself, but under another compression's media type: what stays as it is, nobody looks at again.
+    pub(super) async fn find(&self, layer: &Layer, wanted: &Compression) -> Result<Option<Layer>> {
+        let found = find_variant(self.content.as_ref(), &self.codecs, layer, wanted).await?;
+        if found.as_ref().is_some_and(|found| found.descriptor.digest == layer.descriptor.digest) {
+            check_media_type(&self.codecs, &layer.descriptor, wanted)?;
+        }
+        Ok(found)
+    }
 }
 
 /// Gives layers in a wanted compression, and makes those that are missing. Clones share the work: callers that want the
@@ -99,7 +114,7 @@ impl Converter {
         let level = codec.levels().resolve(&wanted.compression, wanted.level)?;
         let backends = &self.backends;
         let wanted = &wanted.compression;
-        if let Some(found) = find_variant(backends.content.as_ref(), &backends.codecs, layer, wanted).await? {
+        if let Some(found) = backends.find(layer, wanted).await? {
             return Ok(found);
         }
         let key = (layer.descriptor.digest, wanted.clone(), level);
@@ -131,13 +146,12 @@ async fn convert_alone(
     wanted: Compression,
     level: Option<i32>,
 ) -> Result<Held<Layer>> {
-    let content = backends.content.as_ref();
     // Somebody may have made it while this call was on its way.
-    if let Some(found) = find_variant(content, &backends.codecs, &layer, &wanted).await? {
+    if let Some(found) = backends.find(&layer, &wanted).await? {
         return Ok(Held::found(found));
     }
     let lease = TemporaryLease::create(backends.leases.as_ref()).await?;
     let made = recode(&backends, limits, lease.lease(), &layer, &wanted, level).await?;
-    link_variant(content, &layer, &made).await?;
+    link_variant(backends.content.as_ref(), &layer, &made).await?;
     Ok(Held::new(made, lease))
 }

@@ -11,7 +11,6 @@ use futures::{StreamExt, TryStreamExt, future, pin_mut, stream};
 use crate::codec::error_of_io;
 use crate::codec::estargz::{Piece, PrefetchOptions, PrefetchOrder};
 use crate::convert::converter::Converter;
-use crate::convert::find::find_variant;
 use crate::convert::recode::recode;
 use crate::pack::{PackOptions, PackWriter, PipeReader, feed, pack, pipe, read_blocking};
 
@@ -83,7 +82,7 @@ impl Converter {
     /// The tar of `layer` as a blob: a variant, or a new one that only `lease` holds.
     async fn plain(&self, lease: &Lease, layer: &Layer) -> Result<Layer> {
         let (backends, plain) = (self.backends(), Compression::Uncompressed);
-        match find_variant(backends.content.as_ref(), &backends.codecs, layer, &plain).await? {
+        match backends.find(layer, &plain).await? {
             Some(found) => Ok(found),
             None => recode(backends, self.limits().clone(), lease, layer, &plain, None).await,
         }

@@ -7,7 +7,7 @@ use crate::convert::converter::ConverterBackends;
 use crate::convert::limits::ConversionLimits;
 use crate::convert::repack::repack;
 use crate::convert::source_tar::{Shape, SourceTar, Verifier};
-use crate::convert::stored_codec::codec_of;
+use crate::convert::stored_codec::{check_media_type, codec_of};
 use crate::verify_blob;
 
 /// A new blob with the tar of `layer` in `wanted`, held by `lease`.
@@ -26,10 +26,7 @@ pub(super) async fn recode(
     let reader = content.open(source).await?.ok_or_else(missing)?;
     let unknown = || Error::new(ErrorKind::Unsupported, "convert layer of an unknown compression", source.digest);
     let from = codec_of(content, &backends.codecs, &info).await?.ok_or_else(unknown)?;
-    if !backends.codecs.agree(&source.media_type, &from.compression()) {
-        let what = format_args!("{}, which is {} under {}", source.digest, from.compression(), source.media_type);
-        return Err(Error::new(ErrorKind::Corrupt, "convert layer", what));
-    }
+    check_media_type(&backends.codecs, source, &from.compression())?;
     let to = backends.codecs.of(wanted)?;
     let shape = Shape::of(reader.as_ref(), from).await?;
     // A plain tar is known before it is made, unless the DiffID covers more.

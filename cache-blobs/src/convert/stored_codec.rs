@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cache_core::annotation::{DETECTED, ESTARGZ_DETECTED, RECIPE};
 use cache_core::ports::{BlobInfo, ContentStore};
-use cache_core::{Compression, Descriptor, ErrorKind, LabelChange, MediaType, Result};
+use cache_core::{Compression, Descriptor, Error, ErrorKind, LabelChange, MediaType, Result};
 
 use crate::codec::{Codec, Codecs, Recipe};
 
@@ -34,6 +34,18 @@ pub(crate) async fn codec_of(
         tracing::debug!(%error, blob = %info.digest, "what a blob is could not be remembered");
     }
     Ok(Some(found))
+}
+
+/// Refuses a blob whose content shows `compression`, where its media type promises another one.
+///
+/// # Errors
+/// `Corrupt`.
+pub(super) fn check_media_type(codecs: &Codecs, blob: &Descriptor, compression: &Compression) -> Result<()> {
+    if codecs.agree(&blob.media_type, compression) {
+        return Ok(());
+    }
+    let what = format_args!("{}, which is {compression} under {}", blob.digest, blob.media_type);
+    Err(Error::new(ErrorKind::Corrupt, "convert layer", what))
 }
 
 fn by_recipe(codecs: &Codecs, info: &BlobInfo) -> Option<Arc<dyn Codec>> {

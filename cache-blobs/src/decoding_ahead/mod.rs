@@ -6,7 +6,7 @@
 //!                     └─► cutter ─► pieces ─► decoders ─► in order ────────┴─► tar (whoever reads)
 //! ```
 //!
-//! The DiffID has a thread of its own, since it takes as long as most decoders do, and as long as creating the files.
+//! The DiffID has a thread of its own, since it takes as long as most decoders do.
 
 mod batch;
 mod chunk;
@@ -31,7 +31,7 @@ use self::cutter::Cutter;
 use self::decoder::{Watch, Watched, decode};
 use self::diff_id::start_hasher;
 use self::outlet::{Message, Outlet};
-use crate::codec::{Codec, Codecs, Cut, error_of_io, io_error};
+use crate::codec::{Codec, Codecs, Cut, carried, error_of_io, io_error};
 
 /// A blob that is being decoded ahead of its reader: reading it gives the tar. At most four pieces of the codec's own (see
 /// [`Codec::pieces`]), or six of 256 KiB, are on their way at a time.
@@ -67,7 +67,7 @@ struct Reader {
 
 enum State {
     Reading,
-    Failed,
+    Failed(Error),
     Ended(Option<Digest>, u64),
 }
 
@@ -143,10 +143,10 @@ impl Reader {
     fn advance(&mut self, compressed: &AtomicU64) -> io::Result<()> {
         self.chunk = None;
         self.position = 0;
-        match self.state {
+        match &self.state {
             State::Reading => {}
             State::Ended(..) => return Ok(()),
-            State::Failed => return Err(io::Error::new(io::ErrorKind::InvalidData, "the layer is damaged further up")),
+            State::Failed(error) => return Err(io_error(error.clone())),
         }
         match self.messages.recv() {
             Ok(Message::Chunk(chunk)) => {
@@ -160,11 +160,12 @@ impl Reader {
                 Ok(())
             }
             Ok(Message::Failed(error)) => {
-                self.state = State::Failed;
+                let copy = || Error::io("decode", "a layer", io::Error::new(error.kind(), error.to_string()));
+                self.state = State::Failed(carried(&error).cloned().unwrap_or_else(copy));
                 Err(error)
             }
             Err(_) => {
-                self.state = State::Failed;
+                self.state = State::Failed(panicked());
                 Err(io_error(panicked()))
             }
         }

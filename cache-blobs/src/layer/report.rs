@@ -12,7 +12,7 @@ const EXAMPLES: usize = 100;
 pub struct LeftOut {
     /// How many.
     pub count: u64,
-    /// Paths of a hundred at most, the first ones of their kind.
+    /// Paths of a hundred at most, in the order in which they were left out. An applier completes files after what else lies around them.
     pub examples: Vec<Vec<u8>>,
 }
 

@@ -34,6 +34,8 @@ pub struct BudgetUsage {
     pub used_bytes: u64,
     /// The most that they ever did.
     pub peak_bytes: u64,
+    /// What waits for another block in the memory of blocks that are done. It is free, and goes as soon as it is wanted for anything else.
+    pub spare_bytes: u64,
 }
 
 impl Budget {
@@ -52,8 +54,7 @@ impl Budget {
 
     /// The bytes and their use now.
     pub fn usage(&self) -> BudgetUsage {
-        let (total_bytes, used_bytes, peak_bytes) = self.memory.usage();
-        BudgetUsage { total_bytes, used_bytes, peak_bytes }
+        self.memory.usage()
     }
 
     pub(super) fn memory(&self) -> &Arc<Memory> {

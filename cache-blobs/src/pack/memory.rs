@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use cache_core::{Error, ErrorKind, Result};
 
+use crate::pack::budget::BudgetUsage;
 use crate::pack::spares::Spares;
 
 /// Shared bytes. Each admitted layer owns its minimum from admission to end; what it needs beyond comes from what is free,
@@ -56,10 +57,14 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All bytes, the bytes in use, and the most that ever were.
-    pub(super) fn usage(&self) -> (u64, u64, u64) {
+    pub(super) fn usage(&self) -> BudgetUsage {
         let state = self.lock();
-        (self.total, state.used, state.peak)
+        BudgetUsage {
+            total_bytes: self.total,
+            used_bytes: state.used,
+            peak_bytes: state.peak,
+            spare_bytes: state.spares.bytes(),
+        }
     }
 
     /// Waits, behind those who wait already, until a layer with the minimum `minimum` is admitted.
@@ -74,49 +79,70 @@ impl Memory {
         Ok(Admission { memory: Arc::clone(self), minimum, ticket: None })
     }
 
-    /// Takes `bytes` if they are free and no layer waits for its admission: who has its minimum goes on without more.
-    fn try_take(&self, bytes: u64) -> bool {
+    /// Takes `bytes` if they are free and no layer waits for its admission: who has its minimum goes on without more. Gives a spare
+    /// of `capacity` bytes with them, if there is one.
+    fn try_take(&self, bytes: u64, capacity: usize) -> Option<Taken> {
         let mut state = self.lock();
         let fits = state.waiting.is_empty() && state.used + bytes <= self.total;
-        if fits {
+        fits.then(|| {
+            let spare = state.spares.take(capacity);
             let left = state.take(bytes, self.total);
-            drop(state);
-            drop(left);
-        }
-        fits
+            Taken { spare, left }
+        })
     }
 
-    /// Who waits first and may go on now; to be woken when no lock is held.
-    fn give_back(&self, bytes: u64) -> Option<Waker> {
+    /// Gives `bytes` back, and the memory of a block with them, for another block of a layer, if there is one.
+    fn give_back(&self, bytes: u64, buffer: Option<Vec<u8>>) -> GivenBack {
         let mut state = self.lock();
         state.used -= bytes;
         // Nobody needs any when no layer is left.
-        let left = if state.used == 0 { state.spares.shrink(0) } else { Vec::new() };
-        let first = state.first_waker();
-        drop(state);
-        drop(left);
-        first
-    }
-
-    /// Keeps the memory of `buffer` for a block of a layer, if there is one, in what nobody uses.
-    pub(super) fn keep(&self, buffer: Vec<u8>) {
-        let mut state = self.lock();
         let room = if state.used == 0 { 0 } else { self.total - state.used };
-        let left = state.spares.keep(buffer, room);
-        drop(state);
-        drop(left);
+        let left = match buffer {
+            Some(buffer) => state.spares.keep(buffer, room),
+            None => state.spares.shrink(room),
+        };
+        GivenBack { first: state.first_waker(), left }
     }
+}
 
-    /// A buffer of `capacity` bytes that was kept.
-    pub(super) fn spare(&self, capacity: usize) -> Option<Vec<u8>> {
-        self.lock().spares.take(capacity)
+/// A place for a block.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Its memory, if there was a spare.
+    pub(super) spare: Option<Vec<u8>>,
+    left: Vec<Vec<u8>>,
+}
+
+impl Taken {
+    /// Empty memory of `capacity` bytes. Call it when no lock is held.
+    pub(super) fn into_buffer(self, capacity: usize) -> Vec<u8> {
+        let Self { spare, left } = self;
+        drop(left);
+        spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+}
+
+/// What is to be done when bytes were given back and no lock is held.
+#[derive(Debug, Default)]
+#[must_use]
+pub(super) struct GivenBack {
+    first: Option<Waker>,
+    left: Vec<Vec<u8>>,
+}
+
+impl GivenBack {
+    /// Frees memory, and wakes who waits for its admission.
+    pub(super) fn settle(self) {
+        drop(self.left);
+        if let Some(first) = self.first {
+            first.wake();
+        }
     }
 }
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (total, used, peak) = self.usage();
-        f.debug_struct("Memory").field("total", &total).field("used", &used).field("peak", &peak).finish()
+        f.debug_tuple("Memory").field(&self.usage()).finish()
     }
 }
 
@@ -205,23 +231,23 @@ impl Share {
         parts
     }
 
-    /// Takes `bytes`. It succeeds whenever the minimum covers them, so always for a layer that lives on nothing.
-    pub(super) fn try_take(&mut self, bytes: u64) -> bool {
+    /// Takes `bytes` for a block of `capacity` bytes. It succeeds whenever the minimum covers them, so always for a layer that
+    /// lives on nothing.
+    pub(super) fn try_take(&mut self, bytes: u64, capacity: usize) -> Option<Taken> {
         let more = (self.live + bytes).max(self.minimum) - self.charged();
-        let taken = more == 0 || self.memory.try_take(more);
-        if taken {
-            self.live += bytes;
-        }
-        taken
+        let taken = match more {
+            0 => Taken { spare: self.memory.lock().spares.take(capacity), left: Vec::new() },
+            more => self.memory.try_take(more, capacity)?,
+        };
+        self.live += bytes;
+        Some(taken)
     }
 
-    /// Gives `bytes` back, and says whom to wake when no lock is held.
-    #[must_use]
-    pub(super) fn give_back(&mut self, bytes: u64) -> Option<Waker> {
+    /// Gives `bytes` back, and with them the memory of a block.
+    pub(super) fn give_back(&mut self, bytes: u64, buffer: Option<Vec<u8>>) -> GivenBack {
         let before = self.charged();
         self.live -= bytes;
-        let less = before - self.charged();
-        if less == 0 { None } else { self.memory.give_back(less) }
+        self.memory.give_back(before - self.charged(), buffer)
     }
 
     /// The memory that this is a part of.
@@ -236,9 +262,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(first) = self.memory.give_back(self.charged()) {
-            first.wake();
-        }
+        self.memory.give_back(self.charged(), None).settle();
     }
 }
 
@@ -262,6 +286,6 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.memory.keep(std::mem::take(&mut self.bytes));
+        self.memory.give_back(0, Some(std::mem::take(&mut self.bytes))).settle();
     }
 }

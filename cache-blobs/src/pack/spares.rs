@@ -1,39 +1,47 @@
-//! Memory of blocks that is used again: new memory of the kernel costs a page fault each 4 KiB, in all a twentieth of what zstd costs.
+//! Memory of blocks that is used again: new memory of the kernel costs a page fault each 4 KiB.
 
-/// Empty buffers of blocks.
+use std::collections::VecDeque;
+
+/// Empty buffers of blocks, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Spares {
-    buffers: Vec<Vec<u8>>,
+    buffers: VecDeque<Vec<u8>>,
     bytes: u64,
 }
 
 impl Spares {
+    /// Bytes of all of them.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// A buffer of exactly `capacity` bytes, if there is one.
     pub(super) fn take(&mut self, capacity: usize) -> Option<Vec<u8>> {
         let place = self.buffers.iter().position(|buffer| buffer.capacity() == capacity)?;
+        let buffer = self.buffers.remove(place)?;
         self.bytes -= capacity as u64;
-        Some(self.buffers.swap_remove(place))
+        Some(buffer)
     }
 
-    /// Keeps `buffer` if all of them have at most `room` bytes then; otherwise it comes back, to be dropped when no lock is held.
+    /// Keeps `buffer`, if it has not more than `room` bytes alone. Gives those that are too many then, to be dropped when no lock is held.
     #[must_use]
-    pub(super) fn keep(&mut self, mut buffer: Vec<u8>, room: u64) -> Option<Vec<u8>> {
+    pub(super) fn keep(&mut self, mut buffer: Vec<u8>, room: u64) -> Vec<Vec<u8>> {
         let bytes = buffer.capacity() as u64;
-        if bytes == 0 || self.bytes + bytes > room {
-            return Some(buffer);
+        if bytes == 0 || bytes > room {
+            return vec![buffer];
         }
         buffer.clear();
         self.bytes += bytes;
-        self.buffers.push(buffer);
-        None
+        self.buffers.push_back(buffer);
+        self.shrink(room)
     }
 
-    /// Those that are too many for `room` bytes, to be dropped when no lock is held.
+    /// The oldest ones, which are too many for `room` bytes, to be dropped when no lock is held.
     #[must_use]
     pub(super) fn shrink(&mut self, room: u64) -> Vec<Vec<u8>> {
         let mut left = Vec::new();
         while self.bytes > room
-            && let Some(buffer) = self.buffers.pop()
+            && let Some(buffer) = self.buffers.pop_front()
         {
             self.bytes -= buffer.capacity() as u64;
             left.push(buffer);

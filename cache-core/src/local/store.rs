@@ -85,9 +85,12 @@ impl Store {
     /// `NotFound` by [`IfMissing::Fail`]; `Unsupported` on a network file system, for a store of a newer release and with an SQLite older than 3.51.3.
     pub fn open(directory: impl AsRef<Path>, options: StoreOptions) -> Result<Arc<Self>> {
         let directory = directory.as_ref();
-        if options.if_missing == IfMissing::Fail && !Layout::new(directory.to_owned()).database().exists() {
-            let why = "there is no store in this directory";
-            return Err(Error::new(ErrorKind::NotFound, "open store", directory.display()).with_source(why));
+        if options.if_missing == IfMissing::Fail {
+            let database = Layout::new(directory.to_owned()).database();
+            if !database.try_exists().map_err(|error| Error::io("open store", directory.display(), error))? {
+                let why = "there is no store in this directory";
+                return Err(Error::new(ErrorKind::NotFound, "open store", directory.display()).with_source(why));
+            }
         }
         file_system::check(directory)?;
         let disk = Disk::new(options.faults);

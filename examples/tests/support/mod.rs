@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 pub mod building;
+pub mod containerd;
 pub mod crowd;
 pub mod saved_steps;
 

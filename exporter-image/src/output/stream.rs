@@ -11,6 +11,7 @@ use futures::StreamExt;
 
 use super::entries::Entry;
 use super::options::OutputOptions;
+use crate::docker_zstd::warn_of_docker_zstd;
 use crate::error::{Error, Result};
 
 /// Runs `work` on the pool with the bytes of all layers, one after the other. Comes back when it has ended.
@@ -23,6 +24,7 @@ pub(super) async fn run_on_pool<T: Send + 'static>(
 ) -> Result<T> {
     let phase = Phase::start(&options.progress, "sending tarball");
     let layers: Vec<_> = entries.iter().filter_map(|(_, entry)| layer_of(entry).cloned()).collect();
+    warn_of_docker_zstd(&layers, &phase);
     let (writer, reader) = pipe();
     let job = pool.run(move || Ok(work(entries, reader)));
     let (fed, done) = futures::join!(feed(&layers, provider, writer, &phase), job);

@@ -62,7 +62,7 @@ impl Codec for ZstdChunked {
             .with_library("zstd", zstd_safe::version_string())
             .with_level(resolve(level)?)
             .with_block(BLOCK_BYTES as u64)
-            .with_parameters(format!("window-log={WINDOW_LOG},checksum,rollsum={bits},zeros={zeros}")))
+            .with_parameters(format!("window-log={WINDOW_LOG},rollsum={bits},zeros={zeros}")))
     }
 
     fn encoder(&self, level: Option<i32>) -> Result<Encoder> {

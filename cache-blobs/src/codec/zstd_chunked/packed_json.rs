@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::Write;
 
 use ::zstd::stream::write::Encoder;
-use ::zstd::zstd_safe::CParameter;
 use cache_core::{Digest, Error, ErrorKind, Result};
 
 use super::footer::JsonPlace;
@@ -31,8 +30,7 @@ pub(super) struct Packed {
 impl PackedJson {
     /// An empty one, compressed as layers of `level` are.
     pub(super) fn new(level: i32) -> Result<Self> {
-        let mut encoder = Encoder::new(Vec::new(), level.min(MAX_LEVEL)).map_err(failure)?;
-        encoder.set_parameter(CParameter::ChecksumFlag(true)).map_err(failure)?;
+        let encoder = Encoder::new(Vec::new(), level.min(MAX_LEVEL)).map_err(failure)?;
         Ok(Self { encoder, bytes: 0 })
     }
 

@@ -56,8 +56,8 @@ impl Line {
         let Some(bytes) = charged.0 else { return };
         let mut state = self.lock();
         state.blocks -= 1;
-        let admitted = state.give_back(bytes);
-        self.unlock_and_wake(state, admitted);
+        let given_back = state.give_back(bytes, None);
+        self.unlock_and_wake(state, given_back);
     }
 
     /// The caller's task is done with the layer, for good or in the middle.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::Encoded;
 use crate::pack::line::{Failure, Line, panicked};
+use crate::pack::memory::GivenBack;
 use crate::pack::workers::Turns;
 
 impl Line {
@@ -38,12 +39,17 @@ impl Line {
         match outcome {
             Ok(encoded) if state.failure.is_none() => {
                 let Encoded { bytes, notes } = encoded;
-                let admitted = self.put(&mut state, number, Bytes::from(bytes), notes);
-                self.memory.keep(block.bytes);
-                self.unlock_and_wake(state, admitted);
+                let given_back = self.put(&mut state, number, Bytes::from(bytes), notes, Some(block.bytes));
+                self.unlock_and_wake(state, given_back);
             }
-            Ok(_) => self.unlock_and_wake(state, None),
-            Err(error) => self.give_up(state, Failure::Here(error)),
+            // Nobody may be told that the layer has ended while its memory lives.
+            outcome => {
+                drop(block);
+                match outcome {
+                    Ok(_) => self.unlock_and_wake(state, GivenBack::default()),
+                    Err(error) => self.give_up(state, Failure::Here(error)),
+                }
+            }
         }
         if turn {
             turns.push(self);

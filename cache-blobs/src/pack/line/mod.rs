@@ -15,7 +15,7 @@ use cache_core::{Error, ErrorKind};
 pub(in crate::pack) use draining::GivenUp;
 
 use crate::codec::{Block, Notes};
-use crate::pack::memory::{Memory, Share};
+use crate::pack::memory::{GivenBack, Memory, Share};
 use crate::pack::stage::Stage;
 
 /// One variant of a layer on its way. Shared by its producer, the workers and the caller's task; no lock is held while any of them
@@ -70,17 +70,13 @@ impl State {
         self.producer_ended && self.encoding == 0
     }
 
-    /// What can be dropped when the caller has left and the jobs have ended.
-    fn settle(&mut self) -> Option<Share> {
-        if !self.left || !self.idle() {
-            return None;
-        }
-        self.ready.clear();
-        self.share.take()
+    /// What can be dropped, when no lock is held, when the caller has left and the jobs have ended.
+    fn settle(&mut self) -> Option<(BTreeMap<u64, Output>, Option<Share>)> {
+        (self.left && self.idle()).then(|| (std::mem::take(&mut self.ready), self.share.take()))
     }
 
-    fn give_back(&mut self, bytes: u64) -> Option<Waker> {
-        self.share.as_mut().and_then(|share| share.give_back(bytes))
+    fn give_back(&mut self, bytes: u64, buffer: Option<Vec<u8>>) -> GivenBack {
+        self.share.as_mut().map(|share| share.give_back(bytes, buffer)).unwrap_or_default()
     }
 }
 
@@ -114,15 +110,16 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Unlocks, then wakes the caller's task, the producer and `admitted`.
-    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>, admitted: Option<Waker>) {
+    /// Unlocks, then wakes the caller's task, the producer and whoever can go on by what was given back.
+    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>, given_back: GivenBack) {
         let waker = state.waker.take();
         let settled = state.settle();
         drop(state);
         self.producer_wake.notify_all();
-        for waker in waker.into_iter().chain(admitted) {
+        if let Some(waker) = waker {
             waker.wake();
         }
+        given_back.settle();
         drop(settled);
     }
 
@@ -139,18 +136,25 @@ impl Line {
     fn give_up(&self, mut state: MutexGuard<'_, State>, failure: Failure) {
         state.failure.get_or_insert(failure);
         let dropped = (std::mem::take(&mut state.pending), std::mem::take(&mut state.ready));
-        self.unlock_and_wake(state, None);
+        self.unlock_and_wake(state, GivenBack::default());
         drop(dropped);
     }
 
-    /// Keeps what a block became until its turn; whom to wake when no lock is held.
-    fn put(&self, state: &mut State, number: u64, bytes: Bytes, notes: Option<Notes>) -> Option<Waker> {
+    /// Keeps what a block became until its turn, and leaves the memory of the block, if there is some, to another one.
+    fn put(
+        &self,
+        state: &mut State,
+        number: u64,
+        bytes: Bytes,
+        notes: Option<Notes>,
+        block: Option<Vec<u8>>,
+    ) -> GivenBack {
         let length = bytes.len() as u64;
         if self.stage.keeps_notes() {
             state.notes.insert(number, (length, notes));
         }
         state.ready.insert(number, Output { bytes, charged: Some(length) });
-        state.give_back(self.stage.block_cost() - length)
+        state.give_back(self.stage.block_cost() - length, block)
     }
 }
 

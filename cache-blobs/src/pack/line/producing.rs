@@ -7,7 +7,7 @@ use cache_core::{Error, ErrorKind, Result};
 
 use crate::codec::{Block, Notes};
 use crate::pack::line::{Failure, Line, Output, State};
-use crate::pack::memory::Lent;
+use crate::pack::memory::{GivenBack, Lent};
 use crate::pack::stage::Stage;
 use crate::pack::workers::Turns;
 
@@ -23,10 +23,10 @@ impl Line {
         loop {
             check(&state)?;
             let room = state.blocks < self.max_blocks;
-            if room && state.share.as_mut().is_some_and(|share| share.try_take(cost)) {
+            if room && let Some(taken) = state.share.as_mut().and_then(|share| share.try_take(cost, capacity)) {
                 state.blocks += 1;
                 drop(state);
-                return Ok(self.memory.spare(capacity).unwrap_or_else(|| Vec::with_capacity(capacity)));
+                return Ok(taken.into_buffer(capacity));
             }
             state = self.producer_wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -42,8 +42,8 @@ impl Line {
         state.submitted += 1;
         if let Stage::Identity = self.stage {
             let bytes = Bytes::from_owner(Lent::new(block.bytes, &self.memory));
-            let admitted = self.put(&mut state, number, bytes, None);
-            self.unlock_and_wake(state, admitted);
+            let given_back = self.put(&mut state, number, bytes, None, None);
+            self.unlock_and_wake(state, given_back);
             return;
         }
         state.pending.push_back((number, block));
@@ -84,7 +84,7 @@ impl Line {
         let number = state.submitted;
         state.submitted += 1;
         state.ready.insert(number, Output { bytes: Bytes::from(trailer), charged: None });
-        self.unlock_and_wake(state, None);
+        self.unlock_and_wake(state, GivenBack::default());
     }
 
     /// The producer's job is over. Call it once.
@@ -92,7 +92,7 @@ impl Line {
         let mut state = self.lock();
         state.producer_ended = true;
         if succeeded {
-            self.unlock_and_wake(state, None);
+            self.unlock_and_wake(state, GivenBack::default());
         } else {
             self.give_up(state, Failure::Producer);
         }
