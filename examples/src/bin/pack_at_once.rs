@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use cache_blobs::codec::Codecs;
 use cache_blobs::embedded::{Embedded, EmbeddedOptions};
 use cache_core::CompressionConfig;
 use cache_core::ports::{DiffOptions, Differ, LeaseManager, LeaseOptions, Mount, MountKind};
@@ -18,7 +19,9 @@ const LAYERS: u64 = 64;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().ok_or("usage: pack_at_once DIR [COMPRESSION [BYTES]]")?);
-    let compression = CompressionConfig::new(arguments.next().as_deref().unwrap_or("gzip").parse()?);
+    let name = arguments.next().unwrap_or_else(|| "gzip".to_owned());
+    let codec = Codecs::default().named(&name)?;
+    let compression = CompressionConfig::new(codec.compression());
     let bytes = arguments.next().as_deref().unwrap_or("65536").parse()?;
     let trees = (0..LAYERS).map(|number| make_tree(&directory, number, bytes)).collect::<Result<Vec<_>, _>>()?;
     pollster::block_on(pack(&directory, &trees, compression))
