@@ -45,6 +45,8 @@ fn files_are_created_on_two_threads_of_which_none_is_left() {
         let looking = Looking { archive, seen: &mut seen };
         let unpacked = unpack(looking, File::open(root.path()).unwrap(), &ApplyOptions::default());
         assert_eq!(unpacked.is_ok(), outcome);
-        assert!(std::mem::take(&mut seen) && !has_second_thread());
+        assert!(std::mem::take(&mut seen));
+        // The kernel takes a thread off the list a moment after it ended.
+        assert!((0..100_000).any(|_| !has_second_thread()));
     }
 }
