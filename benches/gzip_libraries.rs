@@ -45,7 +45,7 @@ fn gzip_libraries(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(library.name(), level), |bencher| {
                 bencher.iter(|| {
                     let member =
-                        |bytes: &&[u8]| encoder.encode(&mut Block { bytes: bytes.to_vec(), ..Block::default() });
+                        |bytes: &&[u8]| encoder.encode(&mut Block { bytes: bytes.to_vec().into(), ..Block::default() });
                     blocks.iter().map(|bytes| member(bytes).expect("it compresses").bytes.len()).sum::<usize>()
                 });
             });

@@ -21,8 +21,9 @@ fn tar(length: usize) -> Vec<u8> {
 /// One of our own members for each of `blocks`.
 fn pieces(blocks: &[&[u8]]) -> Vec<Vec<u8>> {
     let Encoder::Blocks(encoder) = Gzip::new().encoder(Some(1)).unwrap() else { panic!("it has blocks") };
-    let encode =
-        |block: &&[u8]| encoder.encode(&mut Block { offset: 0, bytes: block.to_vec(), plan: None }).unwrap().bytes;
+    let encode = |block: &&[u8]| {
+        encoder.encode(&mut Block { offset: 0, bytes: block.to_vec().into(), plan: None }).unwrap().bytes
+    };
     blocks.iter().map(encode).collect()
 }
 

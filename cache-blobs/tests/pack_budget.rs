@@ -172,7 +172,7 @@ impl BlockEncoder for Short {
     }
 
     fn encode(&self, _block: &mut Block) -> Result<Encoded> {
-        Ok(Encoded { bytes: vec![1], notes: None })
+        Ok(Encoded { bytes: vec![1].into(), notes: None })
     }
 }
 

@@ -150,7 +150,7 @@ impl BlockEncoder for FlippingBlocks {
             }
             bytes.push(byte ^ KEY);
         }
-        Ok(Encoded { bytes, notes: Some(Box::new(cuts)) })
+        Ok(Encoded { bytes: bytes.into(), notes: Some(Box::new(cuts)) })
     }
 }
 
@@ -284,7 +284,7 @@ fn an_encoder_that_exceeds_its_own_bound_is_refused() {
             None
         }
         fn encode(&self, _block: &mut Block) -> Result<Encoded> {
-            Ok(Encoded { bytes: vec![0; 11], notes: None })
+            Ok(Encoded { bytes: vec![0; 11].into(), notes: None })
         }
     }
     let toy = pack_rig::BlockCodec(Arc::new(Liar));

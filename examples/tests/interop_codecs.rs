@@ -93,8 +93,9 @@ fn gnu_gzip_pigz_igzip_python_and_bsdtar_read_our_gzip_by_zlib_rs() {
     for level in [0, 1, 6, 9] {
         let codec = Gzip::by(DeflateLibrary::ZlibRs);
         let Encoder::Blocks(encoder) = codec.encoder(Some(level)).unwrap() else { panic!("gzip is block-shaped") };
-        let member =
-            |bytes: &[u8]| encoder.encode(&mut Block { bytes: bytes.to_vec(), ..Block::default() }).unwrap().bytes;
+        let member = |bytes: &[u8]| {
+            encoder.encode(&mut Block { bytes: bytes.to_vec().into(), ..Block::default() }).unwrap().bytes
+        };
         let members: Vec<_> = tar.chunks(encoder.block_bytes()).map(member).collect();
         std::fs::write(&file, members.concat()).unwrap();
         for (name, command) in OF_GZIP {

@@ -1,11 +1,12 @@
-//! The system calls of `diff`, as strace sees them. Of an overlay, lower directories are not opened, no file is looked at twice in
+//! The system calls of `diff` and `apply`, as strace sees them. Of an overlay, lower directories are not opened, no file is looked at twice in
 //! one layer, and none is looked at that did not change; of two trees, directories are read at large and attributes asked for
-//! only where they count.
+//! only where they count. What a new file has already is not set.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,7 +36,10 @@ fn parse(line: &str) -> Option<Call> {
     let directory = arguments.split_once('<').filter(|(before, _)| is_handle(before));
     let directory = directory.and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| PathBuf::from(path));
     // What stands in quotes in a call about an open file is what it gave.
-    let below = arguments.split('"').nth(1).filter(|_| !matches!(name, "flistxattr" | "fgetxattr" | "read" | "write"));
+    let below = arguments
+        .split('"')
+        .nth(1)
+        .filter(|_| !matches!(name, "flistxattr" | "fgetxattr" | "read" | "write" | "pwrite64"));
     // A link of the process to an open directory, which strace shows as it is given.
     let path = match (directory, below) {
         (Some(directory), Some(below)) => directory.join(below),
@@ -46,19 +50,25 @@ fn parse(line: &str) -> Option<Call> {
     Some(Call { name: name.to_owned(), path, line: line.to_owned() })
 }
 
-/// Runs the tool with this differ under strace; the calls of all its threads.
-fn traced(work: &Path, differ: &str, lowers: &[&Path], upper: &Path) -> Vec<Call> {
+/// Runs the tool's `diff` with this differ under strace; the calls of all its threads.
+fn traced_diff(work: &Path, differ: &str, lowers: &[&Path], upper: &Path) -> Vec<Call> {
+    let mut lower = OsString::from("--lower=");
+    lower.push(lowers.iter().map(|path| path.to_str().unwrap()).collect::<Vec<_>>().join(":"));
+    let differ = format!("--differ={differ}").into();
+    let (upper, store) = (option("upper", upper), option("store", &work.join("store")));
+    traced(work, [OsString::from("diff"), differ, "--compression=uncompressed".into(), lower, upper, store])
+}
+
+/// Runs the tool under strace; the calls of all its threads.
+fn traced<const N: usize>(work: &Path, arguments: [OsString; N]) -> Vec<Call> {
     let trace = work.join("trace");
     std::fs::create_dir(&trace).unwrap();
-    let mut lower = std::ffi::OsString::from("--lower=");
-    lower.push(lowers.iter().map(|path| path.to_str().unwrap()).collect::<Vec<_>>().join(":"));
     succeed(
         Command::new("strace")
             .args(["-ff", "-qq", "-y", "-s", "4096", "-e", "trace=%file,%desc", "-o"])
             .arg(trace.join("thread"))
             .arg(env!("CARGO_BIN_EXE_layercache"))
-            .args(["diff", &format!("--differ={differ}"), "--compression=uncompressed"])
-            .args([lower, option("upper", upper), option("store", &work.join("store"))]),
+            .args(arguments),
     );
     let mut calls = Vec::new();
     for file in std::fs::read_dir(&trace).unwrap() {
@@ -132,7 +142,7 @@ fn an_upperdir_is_packed_without_opening_a_lower_directory_and_with_one_look_a_f
     {
         let work = work.join(format!("run-{number}"));
         std::fs::create_dir(&work).unwrap();
-        let calls = traced(&work, "overlay", &lowers, upper);
+        let calls = traced_diff(&work, "overlay", &lowers, upper);
         let changed = paths(upper);
         for lower in lowers {
             for call in &calls {
@@ -182,7 +192,7 @@ fn a_large_directory_is_read_by_few_calls() {
             std::fs::write(tree.join(format!("many/{number:0NAME_BYTES$}")), "").unwrap();
         }
     }
-    let calls = traced(&work, "walking", &[&lower], &upper);
+    let calls = traced_diff(&work, "walking", &[&lower], &upper);
     let reads = on(&calls, "getdents64", "many").len();
     assert!((2 * 2..=2 * CALLS).contains(&reads), "{reads} calls for two directories, not {CALLS} for each");
 }
@@ -198,11 +208,11 @@ fn two_trees_are_compared_without_needless_calls_for_attributes() {
     shell(
         &work,
         "mkdir -p lower/directory; cd lower/directory; ln -s equal link; : > empty; \
-         for name in equal modified deleted capable; do echo $name > $name; done; \
+         for name in equal modified deleted capable whole-second; do echo $name > $name; done; touch -d @1 whole-second; \
          cd ../..; cp -a lower upper; echo kept > lower/kept; ln lower/kept upper/kept; \
          cd upper/directory; rm deleted; echo more >> modified; echo added > added; setcap cap_net_raw+ep capable",
     );
-    let calls = traced(&work, "walking", &[&work.join("lower")], &work.join("upper"));
+    let calls = traced_diff(&work, "walking", &[&work.join("lower")], &work.join("upper"));
     for (name, lists, gets) in [
         // One file under two names.
         ("kept", 0, 0),
@@ -210,6 +220,8 @@ fn two_trees_are_compared_without_needless_calls_for_attributes() {
         ("equal", 2, 0),
         ("empty", 2, 0),
         ("link", 2, 0),
+        // To be read they are opened, and asked then.
+        ("whole-second", 2, 0),
         // What differs, or is in one tree only, is asked for when it is packed.
         ("modified", 1, 0),
         ("added", 1, 0),
@@ -220,5 +232,29 @@ fn two_trees_are_compared_without_needless_calls_for_attributes() {
     ] {
         let found = ["listxattr", "getxattr"].map(|end| on(&calls, end, name).len());
         assert_eq!(found, [lists, gets], "lists and values of the attributes of {name}");
+    }
+}
+
+#[test]
+fn a_file_is_unpacked_without_needless_calls() {
+    let test = "the system calls of unpacking";
+    if !with_tools(test, &["strace"]) || !is_root(test) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let work = work.path().canonicalize().unwrap();
+    shell(
+        &work,
+        "mkdir tree; cd tree; for name in plain program set-id foreign; do echo $name > $name; done; \
+         chmod 644 plain foreign; chmod 755 program; chmod 4755 set-id; chown 1000:1000 foreign; \
+         tar --numeric-owner -cf ../layer.tar plain program set-id foreign",
+    );
+    let into = work.join("into");
+    let calls =
+        traced(&work, [OsString::from("apply"), option("blob", &work.join("layer.tar")), option("into", &into)]);
+    for (name, owners, modes) in [("plain", 0, 0), ("program", 0, 0), ("set-id", 0, 1), ("foreign", 1, 1)] {
+        let of = |call: &str| calls.iter().filter(|it| it.name == call && it.path == into.join(name)).count();
+        let once = ["openat", "pwrite64", "fstat", "utimensat", "close"].map(of);
+        assert_eq!((once, of("fchown"), of("fchmod")), ([1; 5], owners, modes), "{name}");
     }
 }

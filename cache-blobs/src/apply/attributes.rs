@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmod, chownat, fchmod, fchown,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmod, chownat, fchmod, fchown,
     fsetxattr, fstat, futimens, lsetxattr, openat, utimensat,
 };
 use rustix::io::Errno;
@@ -53,7 +53,8 @@ impl LeftOutXattrs {
     }
 }
 
-/// Sets everything but a directory's times, which later entries would change again.
+/// Sets everything but a directory's times, which later entries would change again. Of a file, which was made a moment ago, nothing
+/// is set that it has.
 pub(super) fn set_attributes(
     object: &Object<'_>,
     header: &Header,
@@ -61,8 +62,20 @@ pub(super) fn set_attributes(
     options: &ApplyOptions,
     left_out: &mut LeftOutXattrs,
 ) -> Result<(), Error> {
-    if options.ownership == Ownership::Preserve {
-        let (uid, gid) = owner(header)?;
+    let found = match *object {
+        Object::Open(handle, FileKind::File) => {
+            Some(fstat(handle).map_err(|error| Error::io(Operation::Inspect, &header.path, error))?)
+        }
+        Object::Open(..) | Object::Named(..) => None,
+    };
+    // An access list among the attributes changes the mode, too.
+    let is_mode = |found: &Stat| header.xattrs.is_empty() && found.st_mode & 0o7777 == mode & 0o7777;
+    let mut has_mode = found.as_ref().is_some_and(is_mode);
+    if options.ownership == Ownership::Preserve
+        && let (uid, gid) = owner(header)?
+        && found.is_none_or(|found| (found.st_uid, found.st_gid) != (uid.as_raw(), gid.as_raw()))
+    {
+        has_mode = false;
         let done = match *object {
             Object::Open(handle, _) => fchown(handle, Some(uid), Some(gid)),
             Object::Named(directory, name, _) => {
@@ -76,7 +89,7 @@ pub(super) fn set_attributes(
             left_out.0.entry(key.clone()).or_default().add(&header.path);
         }
     }
-    if object.kind() != FileKind::Symlink {
+    if object.kind() != FileKind::Symlink && !has_mode {
         set_mode(object, mode).map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
     }
     if object.kind() != FileKind::Directory {

@@ -49,12 +49,13 @@ pub(super) enum Created {
     LeftOut,
 }
 
-/// Makes the entry as `name` in `directory`, a file without its contents. A directory that is there becomes one that comes.
+/// Makes the entry as `name` in `directory`, a file without its contents and of the mode `file_mode`. A directory that is there becomes one that comes.
 pub(super) fn create(
     root: &Root<'_>,
     directory: BorrowedFd<'_>,
     name: &[u8],
     header: &Header,
+    file_mode: u32,
     devices: Devices,
 ) -> Result<Created, Error> {
     let path = OsStr::from_bytes(name);
@@ -65,7 +66,7 @@ pub(super) fn create(
         },
         Kind::File => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(directory, path, flags, Mode::from_raw_mode(0o600));
+            let file = openat(directory, path, flags, Mode::from_raw_mode(file_mode));
             file.map(|file| Made { kind: FileKind::File, handle: Some(file) })
         }
         Kind::Symlink => symlinkat(OsStr::from_bytes(&header.link), directory, path).map(|()| FileKind::Symlink.into()),

@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::thread;
 
 use cache_core::ports::LayerMode;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, mknodat, openat, statat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fsetxattr, fstat, mknodat, openat, statat,
+};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 use super::attributes::{LeftOutXattrs, owner, set_attributes};
 use super::budget::Budget;
@@ -68,6 +71,7 @@ fn unpack_files(
             directories: Vec::new(),
             parent: None,
             files: Files::new(scope, options),
+            user: (geteuid().as_raw().into(), getegid().as_raw().into()),
         };
         let all = unpack.all(Reader::with_limits(archive, options.read_limits.clone()));
         let Unpack { files, mut applied, mut left_out, .. } = unpack;
@@ -89,8 +93,18 @@ struct Unpack<'scope, 'a> {
     unpacked: HashSet<Location>,
     directories: Vec<Directory>,
     /// The directory of the entry before, which is usually that of the next one.
-    parent: Option<(Vec<u8>, OwnedFd)>,
+    parent: Option<OpenParent>,
     files: Files<'scope, 'a>,
+    /// To whom a new file belongs, as a rule.
+    user: (u64, u64),
+}
+
+/// A directory into which something is unpacked.
+struct OpenParent {
+    path: Vec<u8>,
+    directory: OwnedFd,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
@@ -120,10 +134,10 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
             owner(&header)?;
         }
         let parents = parents.join(&b'/');
-        let directory = self.directory(&parents)?;
-        let result = self.entry_in(directory.as_fd(), name, &header, &mut entry);
+        let parent = self.directory(parents)?;
+        let result = self.entry_in(&parent, name, &header, &mut entry);
         if self.parent.is_none() {
-            self.parent = Some((parents, directory));
+            self.parent = Some(parent);
         }
         match result? {
             // A path through what was removed may lead elsewhere now.
@@ -134,29 +148,33 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
     }
 
     /// The directory at `path`, made if it is not there.
-    fn directory(&mut self, path: &[u8]) -> Result<OwnedFd, Error> {
-        if let Some((known, directory)) = self.parent.take()
-            && known == path
+    fn directory(&mut self, path: Vec<u8>) -> Result<OpenParent, Error> {
+        if let Some(known) = self.parent.take()
+            && known.path == path
         {
-            return Ok(directory);
+            return Ok(known);
         }
+        let failed = |error| Error::io(Operation::Inspect, &path, error);
         let (options, unpacked) = (self.options, &mut self.unpacked);
         let mut created = |directory: BorrowedFd<'_>, above: BorrowedFd<'_>, names: &[Vec<u8>]| {
             let name = names.last().expect("what was made has a name");
-            unpacked.insert(location(above, name).map_err(|error| Error::io(Operation::Inspect, path, error))?);
+            unpacked.insert(location(above, name).map_err(failed)?);
             inherit(directory, names, options)
         };
-        let found = self.root.directory(path, Missing::Create(&mut created))?;
-        Ok(found.expect("a missing directory was made"))
+        let found = self.root.directory(&path, Missing::Create(&mut created))?;
+        let directory = found.expect("a missing directory was made");
+        let stat = fstat(&directory).map_err(failed)?;
+        Ok(OpenParent { path, directory, identity: (stat.st_dev, stat.st_ino) })
     }
 
     fn entry_in<R: Read>(
         &mut self,
-        directory: BorrowedFd<'_>,
+        parent: &OpenParent,
         name: &[u8],
         header: &Arc<Header>,
         entry: &mut Entry<'_, R>,
     ) -> Result<Place, Error> {
+        let directory = parent.directory.as_fd();
         if name == OPAQUE_MARKER {
             self.make_opaque(directory, &header.path)?;
             return Ok(Place::Changed);
@@ -176,8 +194,8 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
             self.applied.devices.add(&header.path);
             return Ok(place);
         };
-        let failed = |error: Errno| Error::io(Operation::Inspect, &header.path, error);
-        self.unpacked.insert(location(directory, name).map_err(failed)?);
+        let (device, inode) = parent.identity;
+        self.unpacked.insert((device, inode, name.to_vec()));
         let made = match made {
             Made { kind: FileKind::File, handle: Some(file) } => {
                 self.files.write(file, header, entry, &mut self.budget)?;
@@ -189,7 +207,8 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
         let mode = if is_directory { working_mode(header.mode) } else { header.mode };
         set_attributes(&made.object(directory, name), header, mode, self.options, &mut self.left_out)?;
         if is_directory {
-            let stat = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            let stat = statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|error| Error::io(Operation::Inspect, &header.path, error))?;
             self.directories.push(Directory { header: Header::clone(header), identity: (stat.st_dev, stat.st_ino) });
         }
         Ok(place)
@@ -203,8 +222,8 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
         name: &[u8],
         header: &Header,
     ) -> Result<(Place, Option<Made>), Error> {
-        let (root, devices) = (&self.root, self.options.devices);
-        let create = || create(root, directory, name, header, devices);
+        let (root, devices, file_mode) = (&self.root, self.options.devices, self.first_mode(header));
+        let create = || create(root, directory, name, header, file_mode, devices);
         let (place, created) = match create()? {
             Created::InTheWay => {
                 self.files.settle()?;
@@ -222,6 +241,16 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
             // Somebody else puts it there.
             Created::InTheWay => Err(Error::io(Operation::Create, &header.path, Errno::EXIST)),
         }
+    }
+
+    /// The mode that a file is made with: its own, if its owner is right then, too, as for most files, and nothing else is set;
+    /// otherwise one that keeps others out until its owner is.
+    fn first_mode(&self, header: &Header) -> u32 {
+        let is_own = match self.options.ownership {
+            Ownership::Preserve => (header.uid, header.gid) == self.user,
+            Ownership::Current => true,
+        };
+        if is_own && header.xattrs.is_empty() { header.mode & 0o777 } else { 0o600 }
     }
 
     fn white_out(&mut self, directory: BorrowedFd<'_>, hidden: &[u8], header: &Header) -> Result<Place, Error> {

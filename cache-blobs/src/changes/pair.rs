@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::same::{Alike, alike, capability, holds_same};
+use super::same::{Alike, alike, capability, is_opened, is_same_opened, leads_to_same};
 use super::tree::{join, sorted_entries};
 use super::{Change, ChangeKind, Directory, Error, Parent, TreeEntry};
 
@@ -82,15 +82,19 @@ impl Name {
         Self { lower, upper, alike }
     }
 
-    /// The capability of one of the two, where it makes a difference.
+    /// The capability of one of the two, where it makes a difference and nothing more is asked for.
     fn capability(&self, entry: Option<&TreeEntry>) -> Capability {
-        entry.filter(|_| self.alike == Alike::ByMetadata).map_or(Ok(None), capability)
+        let asked = |entry: &&TreeEntry| self.alike == Alike::ByMetadata && !is_opened(&entry.metadata);
+        entry.filter(asked).map_or(Ok(None), capability)
     }
 
     fn is_same(&self, above: &[u8], (old, new): (Capability, Capability)) -> Result<bool, Error> {
         match (self.alike, &self.lower, &self.upper) {
             (Alike::Identical, ..) => Ok(true),
-            (Alike::ByMetadata, Some(lower), Some(upper)) => Ok(old? == new? && holds_same(above, lower, upper)?),
+            (Alike::ByMetadata, Some(lower), Some(upper)) if is_opened(&lower.metadata) => {
+                is_same_opened(above, lower, upper)
+            }
+            (Alike::ByMetadata, Some(lower), Some(upper)) => Ok(old? == new? && leads_to_same(lower, upper)?),
             _ => Ok(false),
         }
     }

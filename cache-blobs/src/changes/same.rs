@@ -32,10 +32,19 @@ pub(super) fn alike(lower: &Metadata, upper: &Metadata) -> Alike {
 
 /// The capability of a file, if it has any. Few have, and the kernel lists names faster than it looks for this one.
 pub(super) fn capability(entry: &TreeEntry) -> Result<Option<Vec<u8>>, Error> {
-    match entry.xattr_names()?.iter().any(|name| name == CAPABILITY) {
+    capability_among(&entry.xattr_names()?, entry)
+}
+
+fn capability_among(names: &[Vec<u8>], entry: &TreeEntry) -> Result<Option<Vec<u8>>, Error> {
+    match names.iter().any(|name| name == CAPABILITY) {
         true => entry.xattr(CAPABILITY),
         false => Ok(None),
     }
+}
+
+/// Whether files that are alike and have this metadata are opened to be compared. That tells their attributes, too.
+pub(super) fn is_opened(metadata: &Metadata) -> bool {
+    metadata.kind == FileKind::File && metadata.size > 0 && metadata.modified.nanos == 0
 }
 
 /// Compares metadata first and reads contents only when both times lost their nanoseconds.
@@ -45,27 +54,28 @@ pub(super) fn capability(entry: &TreeEntry) -> Result<Option<Vec<u8>>, Error> {
 pub(super) fn is_same(above: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
     Ok(match alike(&lower.metadata, &upper.metadata) {
         Alike::Identical => true,
-        Alike::ByMetadata => capability(lower)? == capability(upper)? && holds_same(above, lower, upper)?,
+        Alike::ByMetadata if is_opened(&lower.metadata) => is_same_opened(above, lower, upper)?,
+        Alike::ByMetadata => capability(lower)? == capability(upper)? && leads_to_same(lower, upper)?,
         Alike::No => false,
     })
 }
 
-/// Whether two files that are alike by metadata and capability hold the same, as far as that is asked.
-pub(super) fn holds_same(above: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
-    let old = &lower.metadata;
-    if old.is_directory() || old.modified.nanos != 0 {
-        return Ok(true);
-    }
-    match old.kind {
-        FileKind::Symlink => Ok(lower.link_target()? == upper.link_target()?),
-        FileKind::File if old.size > 0 => same_content(&join(above, &upper.name), lower, upper),
-        _ => Ok(true),
-    }
+/// Whether two links that are alike by metadata and capability have one target, as far as that is asked.
+pub(super) fn leads_to_same(lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
+    let Metadata { kind, modified, .. } = &lower.metadata;
+    Ok(*kind != FileKind::Symlink || modified.nanos != 0 || lower.link_target()? == upper.link_target()?)
 }
 
-fn same_content(path: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
+/// Whether two files for which [`is_opened`] holds have the same capability and contents.
+pub(super) fn is_same_opened(above: &[u8], lower: &TreeEntry, upper: &TreeEntry) -> Result<bool, Error> {
+    let (old, new) = (lower.file()?, upper.file()?);
+    let same = capability_among(&old.xattr_names, lower)? == capability_among(&new.xattr_names, upper)?;
+    Ok(same && same_content(&join(above, &upper.name), old.content, new.content)?)
+}
+
+fn same_content(path: &[u8], old: Box<dyn Content>, new: Box<dyn Content>) -> Result<bool, Error> {
     let failed = |source| Error::io(Operation::Read, path, source);
-    let (mut old, mut new) = (Cursor::new(lower.content()?), Cursor::new(upper.content()?));
+    let (mut old, mut new) = (Cursor::new(old), Cursor::new(new));
     loop {
         old.fill().map_err(failed)?;
         new.fill().map_err(failed)?;

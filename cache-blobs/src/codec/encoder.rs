@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use cache_core::{Annotations, Digest, DigestHasher, Result};
 
+use super::block_bytes::BlockBytes;
+
 /// Encodes one layer.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -24,7 +26,7 @@ pub struct Block {
     /// Bytes of tar before it.
     pub offset: u64,
     /// Its bytes: [`block_bytes`](BlockEncoder::block_bytes), fewer in the last one. The only block of an empty tar is empty.
-    pub bytes: Vec<u8>,
+    pub bytes: BlockBytes,
     /// What the encoder's own [`Sequence`] wants to be done with it.
     pub plan: Option<Notes>,
 }
@@ -36,7 +38,7 @@ pub type Notes = Box<dyn Any + Send + Sync>;
 #[derive(Debug, Default)]
 pub struct Encoded {
     /// The bytes that stand for it in the blob.
-    pub bytes: Vec<u8>,
+    pub bytes: BlockBytes,
     /// For the encoder's own [`Sequence`].
     pub notes: Option<Notes>,
 }

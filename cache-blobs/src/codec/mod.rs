@@ -2,6 +2,7 @@
 //!
 //! [`Codec`] is the port. An embedder registers its own codecs beside the built-in ones in [`Codecs`].
 
+mod block_bytes;
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 mod contexts;
 mod encoder;
@@ -25,6 +26,7 @@ mod zstd;
 #[cfg(feature = "zstd-chunked")]
 pub mod zstd_chunked;
 
+pub use block_bytes::BlockBytes;
 pub use encoder::{
     Block, BlockEncoder, DiffIdRule, Encoded, EncodedBlock, Encoder, Ending, Notes, Sequence, StreamEncoder, TarTotal,
 };

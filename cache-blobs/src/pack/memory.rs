@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use cache_core::{Error, ErrorKind, Result};
 
+use crate::codec::BlockBytes;
 use crate::pack::budget::BudgetUsage;
 use crate::pack::spares::Spares;
 
@@ -37,7 +38,7 @@ struct Waiting {
 impl State {
     /// Takes `bytes` of `total`; the spares for which there is no room then are to be dropped when no lock is held.
     #[must_use]
-    fn take(&mut self, bytes: u64, total: u64) -> Vec<Vec<u8>> {
+    fn take(&mut self, bytes: u64, total: u64) -> Vec<BlockBytes> {
         self.used += bytes;
         self.peak = self.peak.max(self.used);
         self.spares.shrink(total - self.used)
@@ -92,7 +93,7 @@ impl Memory {
     }
 
     /// Gives `bytes` back, and the memory of a block with them, for another block of a layer, if there is one.
-    fn give_back(&self, bytes: u64, buffer: Option<Vec<u8>>) -> GivenBack {
+    fn give_back(&self, bytes: u64, buffer: Option<BlockBytes>) -> GivenBack {
         let mut state = self.lock();
         state.used -= bytes;
         // Nobody needs any when no layer is left.
@@ -109,16 +110,16 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Taken {
     /// Its memory, if there was a spare.
-    pub(super) spare: Option<Vec<u8>>,
-    left: Vec<Vec<u8>>,
+    pub(super) spare: Option<BlockBytes>,
+    left: Vec<BlockBytes>,
 }
 
 impl Taken {
     /// Empty memory of `capacity` bytes. Call it when no lock is held.
-    pub(super) fn into_buffer(self, capacity: usize) -> Vec<u8> {
+    pub(super) fn into_buffer(self, capacity: usize) -> BlockBytes {
         let Self { spare, left } = self;
         drop(left);
-        spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+        spare.unwrap_or_else(|| BlockBytes::with_capacity(capacity))
     }
 }
 
@@ -127,7 +128,7 @@ impl Taken {
 #[must_use]
 pub(super) struct GivenBack {
     first: Option<Waker>,
-    left: Vec<Vec<u8>>,
+    left: Vec<BlockBytes>,
 }
 
 impl GivenBack {
@@ -244,7 +245,7 @@ impl Share {
     }
 
     /// Gives `bytes` back, and with them the memory of a block.
-    pub(super) fn give_back(&mut self, bytes: u64, buffer: Option<Vec<u8>>) -> GivenBack {
+    pub(super) fn give_back(&mut self, bytes: u64, buffer: Option<BlockBytes>) -> GivenBack {
         let before = self.charged();
         self.live -= bytes;
         self.memory.give_back(before - self.charged(), buffer)
@@ -268,12 +269,12 @@ impl Drop for Share {
 
 /// A block that is handed out as it is; its memory is kept when nobody has it any more.
 pub(super) struct Lent {
-    bytes: Vec<u8>,
+    bytes: BlockBytes,
     memory: Arc<Memory>,
 }
 
 impl Lent {
-    pub(super) fn new(bytes: Vec<u8>, memory: &Arc<Memory>) -> Self {
+    pub(super) fn new(bytes: BlockBytes, memory: &Arc<Memory>) -> Self {
         Self { bytes, memory: Arc::clone(memory) }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use crate::codec::BlockBytes;
+
 /// Empty buffers of blocks, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Spares {
-    buffers: VecDeque<Vec<u8>>,
+    buffers: VecDeque<BlockBytes>,
     bytes: u64,
 }
 
@@ -16,7 +18,7 @@ impl Spares {
     }
 
     /// A buffer of exactly `capacity` bytes, if there is one.
-    pub(super) fn take(&mut self, capacity: usize) -> Option<Vec<u8>> {
+    pub(super) fn take(&mut self, capacity: usize) -> Option<BlockBytes> {
         let place = self.buffers.iter().position(|buffer| buffer.capacity() == capacity)?;
         let buffer = self.buffers.remove(place)?;
         self.bytes -= capacity as u64;
@@ -25,7 +27,7 @@ impl Spares {
 
     /// Keeps `buffer`, if it has not more than `room` bytes alone. Gives those that are too many then, to be dropped when no lock is held.
     #[must_use]
-    pub(super) fn keep(&mut self, mut buffer: Vec<u8>, room: u64) -> Vec<Vec<u8>> {
+    pub(super) fn keep(&mut self, mut buffer: BlockBytes, room: u64) -> Vec<BlockBytes> {
         let bytes = buffer.capacity() as u64;
         if bytes == 0 || bytes > room {
             return vec![buffer];
@@ -38,7 +40,7 @@ impl Spares {
 
     /// The oldest ones, which are too many for `room` bytes, to be dropped when no lock is held.
     #[must_use]
-    pub(super) fn shrink(&mut self, room: u64) -> Vec<Vec<u8>> {
+    pub(super) fn shrink(&mut self, room: u64) -> Vec<BlockBytes> {
         let mut left = Vec::new();
         while self.bytes > room
             && let Some(buffer) = self.buffers.pop_front()

@@ -101,7 +101,7 @@ impl Stage {
             Self::Stream { encoder, .. } => {
                 let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
                 let encoder = encoder.as_mut().ok_or_else(finished)?;
-                Encoded { bytes: encoder.encode(block)?, notes: None }
+                Encoded { bytes: encoder.encode(block)?.into(), notes: None }
             }
         };
         if encoded.bytes.len() > self.encoded_bound() {

@@ -59,7 +59,7 @@ impl BlockEncoder for EstargzEncoder {
             }
             member::append(deflater, part(bytes, from, bytes.len())?, &mut members)?;
             members.shrink_to_fit();
-            Ok(Encoded { bytes: members, notes: Some(Box::new(done)) })
+            Ok(Encoded { bytes: members.into(), notes: Some(Box::new(done)) })
         })
     }
 }

@@ -36,6 +36,6 @@ impl BlockEncoder for GzipEncoder {
 
     fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let bytes = self.deflaters.lend(|deflater| member::compress(deflater, &block.bytes))?;
-        Ok(Encoded { bytes, notes: None })
+        Ok(Encoded { bytes: bytes.into(), notes: None })
     }
 }

@@ -7,6 +7,7 @@ use ::zstd::zstd_safe::{CCtx, compress_bound};
 use cache_core::Result;
 
 use super::{BLOCK_BYTES, OUR_LEVEL, frame};
+use crate::codec::block_bytes::BlockBytes;
 use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
 
@@ -38,9 +39,8 @@ impl BlockEncoder for ZstdEncoder {
 
     fn encode(&self, block: &mut Block) -> Result<Encoded> {
         let compress = |context: &mut CCtx<'static>| {
-            let mut bytes = Vec::new();
+            let mut bytes = BlockBytes::with_capacity(compress_bound(block.bytes.len()));
             frame::append(context, &block.bytes, &mut bytes)?;
-            bytes.shrink_to_fit();
             Ok(bytes)
         };
         let context = || match self.level {

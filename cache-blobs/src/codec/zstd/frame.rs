@@ -4,6 +4,7 @@ use ::zstd::zstd_safe::{CCtx, CParameter, ErrorCode, Strategy, compress_bound, g
 use cache_core::{Error, ErrorKind, Result};
 
 use super::{FAST_HASH_LOG, FAST_MIN_MATCH, LIBRARY_LEVEL, WINDOW_LOG};
+use crate::codec::block_bytes::BlockBytes;
 
 /// A context of the library's `level`.
 pub(in crate::codec) fn context(level: i32) -> Result<CCtx<'static>> {
@@ -34,13 +35,8 @@ fn context_of(search: impl IntoIterator<Item = CParameter>) -> Result<CCtx<'stat
 }
 
 /// Appends `bytes` as one frame to `frames`, which grows by the frame's bound while that is done.
-pub(in crate::codec) fn append(context: &mut CCtx<'static>, bytes: &[u8], frames: &mut Vec<u8>) -> Result<()> {
-    frames.reserve(compress_bound(bytes.len()));
-    let begin = frames.len();
-    let mut rest = std::io::Cursor::new(frames);
-    rest.set_position(begin as u64);
-    context.compress2(&mut rest, bytes).map_err(failure)?;
-    Ok(())
+pub(in crate::codec) fn append(context: &mut CCtx<'static>, bytes: &[u8], frames: &mut BlockBytes) -> Result<()> {
+    frames.write_with(compress_bound(bytes.len()), |room| context.compress2(room, bytes)).map_err(failure)
 }
 
 pub(in crate::codec) fn failure(code: ErrorCode) -> Error {

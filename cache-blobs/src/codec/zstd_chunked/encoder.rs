@@ -8,6 +8,7 @@ use cache_core::{Error, ErrorKind, Result};
 
 use super::sequence::ManifestSequence;
 use super::{BLOCK_BYTES, ROLLING_CUTS_PER_BLOCK};
+use crate::codec::block_bytes::BlockBytes;
 use crate::codec::contexts::Contexts;
 use crate::codec::encoder::{Block, BlockEncoder, Encoded, Sequence};
 use crate::codec::toc::{Done, DoneCut, Plan};
@@ -50,7 +51,8 @@ impl BlockEncoder for ZstdChunkedEncoder {
         let plan = block.plan.take().and_then(|plan| plan.downcast::<Plan>().ok()).unwrap_or_default();
         let bytes = &block.bytes[..];
         let encode = |context: &mut CCtx<'static>| {
-            let mut frames = Vec::with_capacity(compress_bound(bytes.len()));
+            let room = compress_bound(bytes.len()) + (plan.cuts.len() + 1) * compress_bound(1);
+            let mut frames = BlockBytes::with_capacity(room);
             let mut done = Done { cuts: Vec::with_capacity(plan.cuts.len()) };
             let mut from = 0;
             for cut in &plan.cuts {
@@ -64,7 +66,6 @@ impl BlockEncoder for ZstdChunkedEncoder {
             if from < bytes.len() || bytes.is_empty() {
                 frame::append(context, bytes.get(from..).ok_or_else(another_block)?, &mut frames)?;
             }
-            frames.shrink_to_fit();
             Ok(Encoded { bytes: frames, notes: Some(Box::new(done)) })
         };
         self.contexts.lend(|| frame::context(self.level), encode)

@@ -14,7 +14,7 @@ use cache_core::{Error, ErrorKind};
 
 pub(in crate::pack) use draining::GivenUp;
 
-use crate::codec::{Block, Notes};
+use crate::codec::{Block, BlockBytes, Notes};
 use crate::pack::memory::{GivenBack, Memory, Share};
 use crate::pack::stage::Stage;
 
@@ -75,7 +75,7 @@ impl State {
         (self.left && self.idle()).then(|| (std::mem::take(&mut self.ready), self.share.take()))
     }
 
-    fn give_back(&mut self, bytes: u64, buffer: Option<Vec<u8>>) -> GivenBack {
+    fn give_back(&mut self, bytes: u64, buffer: Option<BlockBytes>) -> GivenBack {
         self.share.as_mut().map(|share| share.give_back(bytes, buffer)).unwrap_or_default()
     }
 }
@@ -147,7 +147,7 @@ impl Line {
         number: u64,
         bytes: Bytes,
         notes: Option<Notes>,
-        block: Option<Vec<u8>>,
+        block: Option<BlockBytes>,
     ) -> GivenBack {
         let length = bytes.len() as u64;
         if self.stage.keeps_notes() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use cache_core::{Error, ErrorKind, Result};
 
-use crate::codec::{Block, Notes};
+use crate::codec::{Block, BlockBytes, Notes};
 use crate::pack::line::{Failure, Line, Output, State};
 use crate::pack::memory::{GivenBack, Lent};
 use crate::pack::stage::Stage;
@@ -16,7 +16,7 @@ impl Line {
     ///
     /// # Errors
     /// `Cancelled` when the layer is given up.
-    pub(in crate::pack) fn reserve(&self) -> Result<Vec<u8>> {
+    pub(in crate::pack) fn reserve(&self) -> Result<BlockBytes> {
         let cost = self.stage.block_cost();
         let capacity = self.stage.block_bytes();
         let mut state = self.lock();
