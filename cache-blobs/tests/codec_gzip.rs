@@ -16,7 +16,8 @@ fn blob(tar: &[u8], level: Option<i32>) -> Vec<u8> {
     let Encoder::Blocks(encoder) = Gzip::new().encoder(level).unwrap() else { panic!("gzip is block-shaped") };
     let mut blob = Vec::new();
     for piece in tar.chunks(encoder.block_bytes()) {
-        let member = encoder.encode(&mut Block { bytes: piece.to_vec().into(), ..Block::default() }).unwrap().bytes;
+        let member =
+            encoder.encode(&mut Block { bytes: piece.to_vec().into(), ..Block::default() }).unwrap().bytes.to_vec();
         assert!(member.len() <= encoder.encoded_bound());
         blob.extend(member);
     }

@@ -25,7 +25,7 @@ fn encoder(level: i32) -> Arc<dyn BlockEncoder> {
 }
 
 fn member(encoder: &dyn BlockEncoder, bytes: &[u8]) -> Vec<u8> {
-    encoder.encode(&mut Block { bytes: bytes.to_vec().into(), ..Block::default() }).unwrap().bytes
+    encoder.encode(&mut Block { bytes: bytes.to_vec().into(), ..Block::default() }).unwrap().bytes.to_vec()
 }
 
 /// Bytes that no library makes fewer.

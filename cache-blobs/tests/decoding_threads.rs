@@ -32,7 +32,7 @@ fn tar(length: usize) -> Vec<u8> {
 fn pieces(blocks: &[&[u8]]) -> Vec<Vec<u8>> {
     let Encoder::Blocks(encoder) = Gzip::new().encoder(Some(1)).unwrap() else { panic!("it has blocks") };
     let encode = |block: &&[u8]| {
-        encoder.encode(&mut Block { offset: 0, bytes: block.to_vec().into(), plan: None }).unwrap().bytes
+        encoder.encode(&mut Block { offset: 0, bytes: block.to_vec().into(), plan: None }).unwrap().bytes.to_vec()
     };
     blocks.iter().map(encode).collect()
 }

@@ -1,7 +1,7 @@
 //! The reader takes what images in the wild hold, and refuses what two programs could read in two ways.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
 use cache_blobs::content::Extent;
 use cache_blobs::tar::{Error, Header, Kind, Limit, Problem, ReadLimits, Reader, Timestamp, Writer};
@@ -386,14 +386,19 @@ fn unknown_entry_types_are_unsupported() {
     }
 }
 
-#[test]
-fn an_old_gnu_sparse_file_is_expanded() {
+/// An old GNU sparse file of 3072 bytes, of which 512..1024 and 2048..2560 are stored.
+fn sparse() -> Vec<u8> {
     let mut raw = Raw::new(b'S', "sparse", 1024);
     raw.gnu();
-    raw.put(386, b"00000001000\0").put(398, b"00000001000\0"); // 512..1024
-    raw.put(410, b"00000004000\0").put(422, b"00000001000\0"); // 2048..2560
-    raw.put(483, b"00000006000\0"); // 3072
-    let archive = [raw.block(), vec![b'a'; 512], vec![b'b'; 512], file("next", b"")].concat();
+    raw.put(386, b"00000001000\0").put(398, b"00000001000\0");
+    raw.put(410, b"00000004000\0").put(422, b"00000001000\0");
+    raw.put(483, b"00000006000\0");
+    [raw.block(), vec![b'a'; 512], vec![b'b'; 512]].concat()
+}
+
+#[test]
+fn an_old_gnu_sparse_file_is_expanded() {
+    let archive = [sparse(), file("next", b"")].concat();
     let entries = read(&archive).unwrap();
     let wanted = [vec![0; 512], vec![b'a'; 512], vec![0; 1024], vec![b'b'; 512], vec![0; 512]].concat();
     assert_eq!(entries[0].0.size, 3072);
@@ -531,6 +536,74 @@ fn unread_contents_are_skipped() {
     let mut entry = reader.next_entry().unwrap().unwrap();
     entry.read_exact(&mut [0; 10]).unwrap();
     assert_eq!(reader.next_entry().unwrap().unwrap().header().path, b"b");
+}
+
+/// The contents of every entry, by at most `step` bytes of what is lent at a time.
+fn read_lent(archive: impl BufRead, step: usize) -> Result<Vec<Vec<u8>>, Error> {
+    let mut reader = Reader::new(archive);
+    let mut all = Vec::new();
+    while let Some(mut entry) = reader.next_entry()? {
+        let mut content = Vec::new();
+        loop {
+            let take = |bytes: &[u8]| (step, bytes[..step.min(bytes.len())].to_vec());
+            match entry.lend(take)? {
+                Some(bytes) => content.extend(bytes),
+                None => match entry.next_extent(&mut [0; 10])? {
+                    Extent::Hole(length) => content.resize(content.len() + length as usize, 0),
+                    Extent::Data(_) => panic!("data was not lent"),
+                    Extent::End => break,
+                },
+            }
+        }
+        all.push(content);
+    }
+    Ok(all)
+}
+
+#[test]
+fn contents_are_lent_where_they_lie() {
+    let content: Vec<u8> = (0..3000u32).map(|place| (place / 7) as u8).collect();
+    let archive = [file("a", &content), sparse(), file("empty", b""), file("b", &content[..512])].concat();
+    let wanted: Vec<_> = read(&archive).unwrap().into_iter().map(|(_, content)| content).collect();
+    assert_eq!((&wanted[0], wanted[1].len()), (&content, 3072));
+    for step in [1, 100, 512, 10_000] {
+        assert_eq!(read_lent(&archive[..], step).unwrap(), wanted);
+        for capacity in [1, 7, 512, 1000] {
+            assert_eq!(read_lent(BufReader::with_capacity(capacity, &archive[..]), step).unwrap(), wanted);
+        }
+    }
+}
+
+#[test]
+fn what_is_lent_mixes_with_what_is_read() {
+    let content: Vec<u8> = (0..100).collect();
+    let archive = file("a", &content);
+    let mut reader = Reader::new(&archive[..]);
+    let mut entry = reader.next_entry().unwrap().unwrap();
+    let mut read = Vec::new();
+    entry.lend(|bytes| (10, read.extend_from_slice(&bytes[..10]))).unwrap().unwrap();
+    let mut buffer = [0; 20];
+    entry.read_exact(&mut buffer).unwrap();
+    read.extend(buffer);
+    // To look takes nothing.
+    assert_eq!(entry.lend(|bytes| (0, bytes.len())).unwrap(), Some(70));
+    assert_eq!(entry.next_extent(&mut buffer).unwrap(), Extent::Data(20));
+    read.extend(buffer);
+    entry.lend(|bytes| (bytes.len(), read.extend_from_slice(bytes))).unwrap().unwrap();
+    assert_eq!(entry.lend(|bytes| (0, bytes.len())).unwrap(), None);
+    assert_eq!(entry.next_extent(&mut buffer).unwrap(), Extent::End);
+    assert_eq!(read, content);
+    assert_eq!(reader.offset(), 612);
+}
+
+#[test]
+fn an_archive_that_ends_while_it_lends_is_refused() {
+    let archive = file("a", &[1; 1000]);
+    for end in [512, 513, 1511] {
+        let error = read_lent(BufReader::with_capacity(100, &archive[..end]), 50).unwrap_err();
+        assert!(matches!(error, Error::Malformed { problem: Problem::Truncated, .. }), "{error}");
+        assert_eq!((error.place().offset, error.place().path.as_deref()), (end as u64, Some(&b"a"[..])));
+    }
 }
 
 #[test]

@@ -422,7 +422,8 @@ fn the_stream_is_read_to_its_end_but_not_beyond_the_limit() {
         let root = || fs::File::open(jail.root()).unwrap();
         assert_eq!(unpack(&stream[..], root(), &jail.options()).unwrap().stream_bytes, stream.len() as u64);
         let options = jail.options().with_limits(ApplyLimits::default().with_bytes(5000));
-        let result = unpack(std::io::Read::chain(&stream[..], std::io::repeat(0)), root(), &options);
+        let result =
+            unpack(std::io::BufReader::new(std::io::Read::chain(&stream[..], std::io::repeat(0))), root(), &options);
         assert!(matches!(result, Err(Error::LimitExceeded { limit: ApplyLimit::Bytes, .. })));
     });
 }

@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn archive(entries: &[Entry]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn unpack_into(root: &Path, archive: impl Read) -> Result<(), Error> {
+fn unpack_into(root: &Path, archive: impl BufRead) -> Result<(), Error> {
     unpack(archive, File::open(root).unwrap(), &ApplyOptions::default()).map(drop)
 }
 
@@ -56,12 +56,16 @@ fn a_file_in_many_pieces_with_holes_between_and_behind_them_is_whole() {
     contents[1_234_567..1_240_000].fill(0);
     for zeros_behind in [0, 1, 70_000, 5_000_000] {
         contents.resize(3_000_000 + zeros_behind, 0);
-        let root = tempdir().unwrap();
         let entries = [file("before", "x"), file("large", &contents[..]), file("after", "y"), file("empty", "")];
-        unpack_into(root.path(), &archive(&entries)[..]).unwrap();
-        for (header, expected) in entries {
-            let path = root.path().join(String::from_utf8(header.path).unwrap());
-            assert!(fs::read(&path).unwrap() == expected, "{path:?} with {zeros_behind} zeros");
+        let archive = archive(&entries);
+        // As a whole, and in parts that end anywhere.
+        for part in [archive.len(), 512, 5000, 65_536, 1_000_000] {
+            let root = tempdir().unwrap();
+            unpack_into(root.path(), BufReader::with_capacity(part, &archive[..])).unwrap();
+            for (header, expected) in &entries {
+                let path = root.path().join(str::from_utf8(&header.path).unwrap());
+                assert!(fs::read(&path).unwrap() == *expected, "{path:?}, {zeros_behind} zeros, parts of {part}");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use cache_blobs::apply::{ApplyOptions, unpack};
 use cache_blobs::tar::{Header, Writer};
@@ -43,7 +43,8 @@ fn files_are_created_on_two_threads_of_which_none_is_left() {
     for (archive, outcome) in [(&archive[..], true), (&archive[..cut], false)] {
         let root = tempdir().unwrap();
         let looking = Looking { archive, seen: &mut seen };
-        let unpacked = unpack(looking, File::open(root.path()).unwrap(), &ApplyOptions::default());
+        let unpacked =
+            unpack(BufReader::with_capacity(512, looking), File::open(root.path()).unwrap(), &ApplyOptions::default());
         assert_eq!(unpacked.is_ok(), outcome);
         assert!(std::mem::take(&mut seen));
         // The kernel takes a thread off the list a moment after it ended.

@@ -94,7 +94,7 @@ fn gnu_gzip_pigz_igzip_python_and_bsdtar_read_our_gzip_by_zlib_rs() {
         let codec = Gzip::by(DeflateLibrary::ZlibRs);
         let Encoder::Blocks(encoder) = codec.encoder(Some(level)).unwrap() else { panic!("gzip is block-shaped") };
         let member = |bytes: &[u8]| {
-            encoder.encode(&mut Block { bytes: bytes.to_vec().into(), ..Block::default() }).unwrap().bytes
+            encoder.encode(&mut Block { bytes: bytes.to_vec().into(), ..Block::default() }).unwrap().bytes.to_vec()
         };
         let members: Vec<_> = tar.chunks(encoder.block_bytes()).map(member).collect();
         std::fs::write(&file, members.concat()).unwrap();

@@ -5,7 +5,7 @@
 //! another one.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::BufRead;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -24,6 +24,10 @@ use crate::tar::{Entry, Header};
 
 /// Shorter runs of zeros are written, since no file system leaves smaller holes.
 const MIN_HOLE_BYTES: usize = 4096;
+
+/// As far as more bytes of a file are left, the thread that reads the archive writes what it finds where it lies.
+/// The other one would need a copy.
+const LARGE_BYTES: u64 = 128 * 1024;
 
 /// Bytes that go to the other thread at once, and of headers that do: enough to make the switch cheap.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -148,7 +152,7 @@ impl<'scope, 'env: 'scope> Files<'scope, 'env> {
     }
 
     /// Writes what `entry` holds, zeros as holes, to the new and empty `file`, and then sets its attributes; sooner or later.
-    pub(super) fn write<R: Read>(
+    pub(super) fn write<R: BufRead>(
         &mut self,
         file: OwnedFd,
         header: &Arc<Header>,
@@ -161,6 +165,14 @@ impl<'scope, 'env: 'scope> Files<'scope, 'env> {
         loop {
             if !self.batch.has_room() {
                 self.hand_over()?;
+            }
+            if header.size.saturating_sub(position) > LARGE_BYTES {
+                let take = |bytes: &[u8]| (bytes.len(), (bytes.len() as u64, write_at(&file, position, bytes, budget)));
+                if let Some((count, end)) = entry.lend(take)? {
+                    position += count;
+                    written = end?.unwrap_or(written);
+                    continue;
+                }
             }
             let batch = &mut self.batch;
             batch.bytes.resize(BATCH_BYTES, 0);
@@ -271,6 +283,30 @@ fn write_all(work: &Receiver<Batch>, finished: &Sender<Batch>, options: &ApplyOp
         drop(finished.send(batch));
     }
     Ok(left_out)
+}
+
+/// Writes `bytes` at `position` of `file`, zeros as holes. Says where the last ones end that are no hole.
+fn write_at(file: &OpenFile, position: u64, bytes: &[u8], budget: &mut Budget<'_>) -> Result<Option<u64>, Error> {
+    let path = &file.header.path;
+    let (mut begin, mut written) = (0, None);
+    let mut write = |run: Range<usize>| {
+        if run.is_empty() {
+            return Ok(());
+        }
+        budget.write(run.len(), path)?;
+        let offset = position + run.start as u64;
+        written = Some(position + run.end as u64);
+        file.file.write_all_at(&bytes[run], offset).map_err(|error| Error::io(Operation::Write, path, error))
+    };
+    for (number, block) in bytes.chunks(BLOCK_BYTES).enumerate() {
+        let at = number * BLOCK_BYTES;
+        if block.len() >= MIN_HOLE_BYTES && is_zero(block) {
+            write(begin..at)?;
+            begin = at + block.len();
+        }
+    }
+    write(begin..bytes.len())?;
+    Ok(written)
 }
 
 /// What a header takes, about.

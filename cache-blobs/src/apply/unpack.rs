@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -42,12 +42,13 @@ use crate::windows;
 /// over a directory. The entry `.` is ignored.
 ///
 /// A second thread writes what is in the files and sets their attributes, if it can be had, while this one makes the names; a few dozen files are open at a
-/// time. To cancel, let `archive` fail.
+/// time. Large files are written from the buffer of `archive` itself: a reader without one goes into a [`BufReader`](std::io::BufReader), of 64 KiB or more. To
+/// cancel, let `archive` fail.
 ///
 /// # Errors
 /// [`Error::Archive`], [`Error::Invalid`], [`Error::LimitExceeded`], [`Error::Io`], [`Error::Parents`]. What was
 /// unpacked before stays, and so may some of what comes next in the archive.
-pub fn unpack(archive: impl Read, root: impl AsFd, options: &ApplyOptions) -> Result<Applied, Error> {
+pub fn unpack(archive: impl BufRead, root: impl AsFd, options: &ApplyOptions) -> Result<Applied, Error> {
     match options.durability {
         Durability::Relaxed => unpack_files(archive, root.as_fd(), options, &mut |_| {}),
         Durability::Synced => synced(root.as_fd(), |progress| unpack_files(archive, root.as_fd(), options, progress)),
@@ -55,7 +56,7 @@ pub fn unpack(archive: impl Read, root: impl AsFd, options: &ApplyOptions) -> Re
 }
 
 fn unpack_files(
-    archive: impl Read,
+    archive: impl BufRead,
     root: BorrowedFd<'_>,
     options: &ApplyOptions,
     progress: &mut dyn FnMut(u64),
@@ -108,7 +109,7 @@ struct OpenParent {
 }
 
 impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
-    fn all<R: Read>(&mut self, mut reader: Reader<R>) -> Result<(), Error> {
+    fn all<R: BufRead>(&mut self, mut reader: Reader<R>) -> Result<(), Error> {
         while let Some(entry) = reader.next_entry()? {
             self.entry(entry)?;
         }
@@ -116,7 +117,7 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
         self.drain(reader)
     }
 
-    fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), Error> {
+    fn entry<R: BufRead>(&mut self, mut entry: Entry<'_, R>) -> Result<(), Error> {
         let inside = match self.options.layer_mode {
             LayerMode::Linux => true,
             LayerMode::Windows => windows::unwrap(entry.header_mut()),
@@ -167,7 +168,7 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
         Ok(OpenParent { path, directory, identity: (stat.st_dev, stat.st_ino) })
     }
 
-    fn entry_in<R: Read>(
+    fn entry_in<R: BufRead>(
         &mut self,
         parent: &OpenParent,
         name: &[u8],
@@ -284,7 +285,7 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
     }
 
     /// Reads what follows the archive, because digests cover it.
-    fn drain<R: Read>(&mut self, mut reader: Reader<R>) -> Result<(), Error> {
+    fn drain<R: BufRead>(&mut self, mut reader: Reader<R>) -> Result<(), Error> {
         let end = reader.offset();
         let mut buffer = vec![0; BLOCK_BYTES];
         while reader.read_trailing(&mut buffer)? > 0 {

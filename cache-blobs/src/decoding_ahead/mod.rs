@@ -17,7 +17,7 @@ mod outlet;
 mod rest;
 
 use std::fmt;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,6 +139,11 @@ fn panicked() -> Error {
 }
 
 impl Reader {
+    /// What was not read of the piece at hand.
+    fn left(&self) -> &[u8] {
+        self.chunk.as_ref().and_then(|chunk| chunk.bytes().get(self.position..)).unwrap_or_default()
+    }
+
     /// Waits for the next piece, or for the end.
     fn advance(&mut self, compressed: &AtomicU64) -> io::Result<()> {
         self.chunk = None;
@@ -174,23 +179,27 @@ impl Reader {
 
 impl Read for DecodingAhead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner);
         if buffer.is_empty() {
             return Ok(0);
         }
-        loop {
-            if let Some(chunk) = &reader.chunk {
-                let count = chunk.bytes().get(reader.position..).unwrap_or_default().read(buffer)?;
-                reader.position += count;
-                if count > 0 {
-                    return Ok(count);
-                }
-            }
-            if let State::Ended(..) = reader.state {
-                return Ok(0);
-            }
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for DecodingAhead {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while reader.left().is_empty() && !matches!(reader.state, State::Ended(..)) {
             reader.advance(&self.compressed)?;
         }
+        Ok(reader.left())
+    }
+
+    fn consume(&mut self, count: usize) {
+        let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner);
+        reader.position += count.min(reader.left().len());
     }
 }
 

@@ -1,8 +1,8 @@
 //! The contents of the entry at which a reader stands.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
-use super::source::Source;
+use super::source::{Source, at_most};
 use super::sparse_map::SparseMap;
 use super::{Error, Problem, TAR_BLOCK_BYTES};
 use crate::content::Extent;
@@ -57,6 +57,19 @@ impl Body {
         }
     }
 
+    /// Shows the next run of data to `take`, which says how much of it it takes; `None` where there is a hole, or the end.
+    pub(super) fn lend<R: BufRead, T>(
+        &mut self,
+        source: &mut Source<R>,
+        take: impl FnOnce(&[u8]) -> (usize, T),
+    ) -> Result<Option<T>, Error> {
+        let Run::Data(length) = self.run() else { return Ok(None) };
+        let (taken, outcome) = source.lend(length, take)?;
+        self.stored -= taken as u64;
+        self.position += taken as u64;
+        Ok(Some(outcome))
+    }
+
     /// What stands at `position`.
     fn run(&mut self) -> Run {
         let Some(map) = &self.map else {
@@ -90,10 +103,6 @@ enum Run {
     Data(u64),
     Hole(u64),
     End,
-}
-
-fn at_most(count: usize, length: u64) -> usize {
-    usize::try_from(length).map_or(count, |length| length.min(count))
 }
 
 /// Zero bytes between contents of `size` bytes and the next block.

@@ -1,7 +1,7 @@
 //! An entry of an archive that is being read.
 
 use std::fmt::Debug;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use super::{Error, Header, Reader};
 use crate::content::{Content, Extent};
@@ -42,12 +42,28 @@ impl<'a, R: Read> Entry<'a, R> {
     /// [`Error::Read`], and [`Error::Malformed`] when the archive ends too early.
     pub fn next_extent(&mut self, buffer: &mut [u8]) -> Result<Extent, Error> {
         let reader = &mut *self.reader;
-        reader.body.next_extent(&mut reader.source, buffer).map_err(|mut error| {
-            if let Error::Read { place, .. } | Error::Malformed { place, .. } = &mut error {
-                place.path = Some(self.header.path.clone());
-            }
-            reader.fail(error)
-        })
+        let extent = reader.body.next_extent(&mut reader.source, buffer);
+        extent.map_err(|error| self.fail(error))
+    }
+
+    fn fail(&mut self, mut error: Error) -> Error {
+        if let Error::Read { place, .. } | Error::Malformed { place, .. } = &mut error {
+            place.path = Some(self.header.path.clone());
+        }
+        self.reader.fail(error)
+    }
+}
+
+impl<R: BufRead> Entry<'_, R> {
+    /// Shows the next run of contents, where it lies in the underlying reader, to `take`, which says how many bytes of it are taken.
+    /// Gives `None` where a hole is next, or the end, which [`next_extent`](Self::next_extent) tells.
+    ///
+    /// # Errors
+    /// As [`next_extent`](Self::next_extent).
+    pub fn lend<T>(&mut self, take: impl FnOnce(&[u8]) -> (usize, T)) -> Result<Option<T>, Error> {
+        let reader = &mut *self.reader;
+        let lent = reader.body.lend(&mut reader.source, take);
+        lent.map_err(|error| self.fail(error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reader below: counts its bytes, and reads whole blocks.
 
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, ErrorKind, Read};
 use std::sync::Arc;
 
 use super::block::Block;
@@ -72,4 +72,33 @@ impl<R: Read> Source<R> {
             Err(error) => Err(Error::Read { place: self.place(), source: Arc::new(error) }),
         }
     }
+}
+
+impl<R: BufRead> Source<R> {
+    /// Shows the next bytes that are there, at most `limit`, to `take`, which says how many of them it takes. There must be some.
+    pub(super) fn lend<T>(&mut self, limit: u64, take: impl FnOnce(&[u8]) -> (usize, T)) -> Result<(usize, T), Error> {
+        let place = self.place();
+        let failed = |source| Error::Read { place, source: Arc::new(source) };
+        while let Err(error) = self.inner.fill_buf() {
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(failed(error));
+            }
+        }
+        let bytes = self.inner.fill_buf().map_err(failed)?;
+        let bytes = &bytes[..at_most(bytes.len(), limit)];
+        if bytes.is_empty() {
+            return Err(self.malformed(Problem::Truncated));
+        }
+        let most = bytes.len();
+        let (taken, outcome) = take(bytes);
+        let taken = taken.min(most);
+        self.inner.consume(taken);
+        self.offset += taken as u64;
+        Ok((taken, outcome))
+    }
+}
+
+/// The smaller of both.
+pub(super) fn at_most(count: usize, length: u64) -> usize {
+    usize::try_from(length).map_or(count, |length| length.min(count))
 }
