@@ -74,6 +74,30 @@ fn the_peak_of_64_layers_stays_within_the_budget() {
     assert!(usage.peak_bytes <= usage.total_bytes && usage.peak_bytes > 16 << 20, "{usage:?}");
 }
 
+/// An ingest that writes behind has a piece of the blob that is not counted any more.
+#[test]
+fn a_plain_layer_owns_a_block_that_its_ingest_may_write_behind() {
+    let (budget, pool, codec) =
+        (budget(2, 16 << 20), pool(), Codecs::default().of(&Compression::Uncompressed).unwrap());
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let layers = (0..3_u32).map(|layer| {
+        let (budget, pool, codec, gate) = (&budget, &pool, &codec, Arc::clone(&gate));
+        let produce = move |writer: &mut PackWriter| {
+            drop(gate.lock());
+            write_all(writer, &data(5000, layer))
+        };
+        async move { pack(budget, pool, &**codec, sink(Pace::Fast).0, PackOptions::default(), produce).await.unwrap() }
+    });
+    let packing = join_all(layers);
+    pin_mut!(packing);
+    assert!(packing.as_mut().now_or_never().is_none());
+    assert_eq!(budget.usage().used_bytes, 6 << 20);
+    drop(closed);
+    block_on(packing);
+    assert_eq!(budget.usage().used_bytes, 0);
+}
+
 #[test]
 fn layers_beyond_the_budget_are_admitted_in_the_order_of_their_arrival() {
     let (budget, pool) = (budget(2, 2000), pool());

@@ -9,7 +9,7 @@ use crate::pack::memory::Memory;
 use crate::pack::workers::{Turns, Workers};
 
 /// CPU workers and bytes for all layers that are being packed. Layers take turns at the workers. Each admitted layer owns
-/// the memory of one block, and so always moves; further blocks come from what is free. A layer that finds not even its
+/// the memory of one block, of a plain tar of two, and so always moves; further blocks come from what is free. A layer that finds not even its
 /// minimum free waits for its admission, in order of arrival. A layer that becomes several variants at once owns a block of each,
 /// and each variant has turns of its own.
 ///

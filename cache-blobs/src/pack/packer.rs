@@ -174,10 +174,10 @@ where
         recipes.push(recipe);
         stages.push(stage);
     }
-    let costs: Vec<_> = stages.iter().map(|(stage, _)| stage.block_cost()).collect();
-    let share = budget.memory().admit(costs.iter().sum())?.await;
+    let minimums: Vec<_> = stages.iter().map(|(stage, _)| stage.minimum()).collect();
+    let share = budget.memory().admit(minimums.iter().sum())?.await;
     let (mut lines, mut strands) = (Vec::new(), Vec::new());
-    for (((stage, follower), share), name) in stages.into_iter().zip(share.split(costs)).zip(names) {
+    for (((stage, follower), share), name) in stages.into_iter().zip(share.split(minimums)).zip(names) {
         let line = Arc::new(Line::new(stage, share, budget.blocks_per_layer()));
         strands.push(Strand::new(Arc::clone(&line), follower, name.clone()));
         lines.push(line);

@@ -79,6 +79,15 @@ impl Stage {
         self.block_bytes() as u64 + self.encoded_bound() as u64
     }
 
+    /// Bytes with which a layer is admitted: one block's, and of a plain tar another one's, as its ingest may still write the block
+    /// before, which is not counted any more.
+    pub(super) fn minimum(&self) -> u64 {
+        match self {
+            Self::Identity => 2 * self.block_cost(),
+            Self::Blocks { .. } | Self::Stream { .. } => self.block_cost(),
+        }
+    }
+
     /// Whether several blocks may be encoded at once.
     pub(super) fn is_parallel(&self) -> bool {
         matches!(self, Self::Blocks { .. })
