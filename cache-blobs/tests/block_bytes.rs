@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cache_blobs::codec::BlockBytes;
 use proptest::prelude::*;
 
-/// Above it memory is mapped, so that a few steps lead from one kind to the other.
+/// From it on memory is mapped, so that a few steps lead from one kind to the other.
 const MAPPED_BYTES: usize = 4 << 20;
 
 #[derive(Clone, Debug)]

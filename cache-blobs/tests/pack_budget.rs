@@ -74,9 +74,21 @@ fn the_peak_of_64_layers_stays_within_the_budget() {
     assert!(usage.peak_bytes <= usage.total_bytes && usage.peak_bytes > 16 << 20, "{usage:?}");
 }
 
-/// An ingest that writes behind has a piece of the blob that is not counted any more.
+/// Large pages are there as a whole, however few bytes of them are used.
 #[test]
-fn a_plain_layer_owns_a_block_that_its_ingest_may_write_behind() {
+fn blocks_that_became_small_cost_the_memory_that_they_keep() {
+    let (budget, pool, codec) = (budget(8, 64 << 20), pool(), Codecs::default().of(&Compression::Zstd).unwrap());
+    let (ingest, _) = sink(Pace::StallsAfter(0));
+    let produce = |writer: &mut PackWriter| (0..30 * 8).try_for_each(|_| write_all(writer, &vec![0; 1 << 20]));
+    let packing = pack(&budget, &pool, &*codec, ingest, PackOptions::default(), produce);
+    pin_mut!(packing);
+    assert!(packing.as_mut().now_or_never().is_none());
+    until(|| budget.usage().used_bytes >= 18 * (2 << 20));
+}
+
+/// Its ingest may hold another one, which is not counted.
+#[test]
+fn a_plain_layer_is_admitted_with_two_blocks() {
     let (budget, pool, codec) =
         (budget(2, 16 << 20), pool(), Codecs::default().of(&Compression::Uncompressed).unwrap());
     let gate = Arc::new(Mutex::new(()));

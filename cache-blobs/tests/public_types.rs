@@ -55,6 +55,7 @@ fn directories_are_debug_send_and_sync() {
 
 #[test]
 fn packings_are_debug_send_and_sync() {
+    holds::<cache_blobs::codec::BlockBytes>();
     holds::<cache_blobs::pack::Budget>();
     holds::<cache_blobs::pack::PackOptions>();
     holds::<cache_blobs::pack::PackTarget<'_>>();

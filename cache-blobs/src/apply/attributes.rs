@@ -84,6 +84,10 @@ pub(super) fn set_attributes(
         };
         done.map_err(|error| Error::io(Operation::SetOwner, &header.path, error))?;
     }
+    // Who is not privileged needs the right to write, which the process's umask may have taken.
+    if !header.xattrs.is_empty() && found.is_some_and(|found| found.st_mode & 0o200 == 0) {
+        set_mode(object, 0o600).map_err(|error| Error::io(Operation::SetMode, &header.path, error))?;
+    }
     for (key, value) in &header.xattrs {
         if !set_xattr(object, key, value, header, options)? {
             left_out.0.entry(key.clone()).or_default().add(&header.path);

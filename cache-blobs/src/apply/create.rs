@@ -49,7 +49,7 @@ pub(super) enum Created {
     LeftOut,
 }
 
-/// Makes the entry as `name` in `directory`, a file without its contents and of the mode `file_mode`. A directory that is there becomes one that comes.
+/// Makes the entry as `name` in `directory`, a file without its contents and of the mode `file_mode`, less the umask. A directory that is there becomes one that comes.
 pub(super) fn create(
     root: &Root<'_>,
     directory: BorrowedFd<'_>,

@@ -2,7 +2,7 @@
 //!
 //! The thread that reads the archive makes all names, in its order. What is written to an open file, and its attributes, depend on nothing else; only another name of a file has
 //! to wait until the file is complete, because it has a say in its attributes; and a name that goes, because some file systems keep what is open under
-//! another one.
+//! another one. Large runs of bytes are no work for the second thread, which would need a copy of them.
 
 use std::fs::File;
 use std::io::BufRead;
@@ -25,9 +25,10 @@ use crate::tar::{Entry, Header};
 /// Shorter runs of zeros are written, since no file system leaves smaller holes.
 const MIN_HOLE_BYTES: usize = 4096;
 
-/// As far as more bytes of a file are left, the thread that reads the archive writes what it finds where it lies.
-/// The other one would need a copy.
+/// While more bytes of a file are left, the thread that reads the archive writes what lies ready in runs of [`LENT_BYTES`] or more. Half of what
+/// the decoder gives at a time; a smaller file is worth no call of its own.
 const LARGE_BYTES: u64 = 128 * 1024;
+const LENT_BYTES: usize = 32 * 1024;
 
 /// Bytes that go to the other thread at once, and of headers that do: enough to make the switch cheap.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -162,13 +163,21 @@ impl<'scope, 'env: 'scope> Files<'scope, 'env> {
         let file = Arc::new(OpenFile { file: File::from(file), header: Arc::clone(header) });
         self.batch.header_bytes += bytes_of(header);
         let (mut position, mut written) = (0, 0);
+        if header.size > LARGE_BYTES {
+            // It would wait for long.
+            self.hand_over()?;
+        }
         loop {
             if !self.batch.has_room() {
                 self.hand_over()?;
             }
             if header.size.saturating_sub(position) > LARGE_BYTES {
-                let take = |bytes: &[u8]| (bytes.len(), (bytes.len() as u64, write_at(&file, position, bytes, budget)));
-                if let Some((count, end)) = entry.lend(take)? {
+                self.look_after()?;
+                let take = |bytes: &[u8]| match bytes.len() {
+                    count @ LENT_BYTES.. => (count, Some((count as u64, write_at(&file, position, bytes, budget)))),
+                    _ => (0, None),
+                };
+                if let Some((count, end)) = entry.lend(take)?.flatten() {
                     position += count;
                     written = end?.unwrap_or(written);
                     continue;
@@ -245,6 +254,14 @@ impl<'scope, 'env: 'scope> Files<'scope, 'env> {
         match beside.batches.send(std::mem::replace(&mut self.batch, next)) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failure()),
+        }
+    }
+
+    /// Whether the thread has failed.
+    fn look_after(&mut self) -> Result<(), Error> {
+        match &self.writer {
+            Writer::Beside(beside) if beside.thread.is_finished() => Err(self.failure()),
+            _ => Ok(()),
         }
     }
 

@@ -42,8 +42,8 @@ use crate::windows;
 /// over a directory. The entry `.` is ignored.
 ///
 /// A second thread writes what is in the files and sets their attributes, if it can be had, while this one makes the names; a few dozen files are open at a
-/// time. Large files are written from the buffer of `archive` itself: a reader without one goes into a [`BufReader`](std::io::BufReader), of 64 KiB or more. To
-/// cancel, let `archive` fail.
+/// time. Large files are written by this one from the buffer of `archive` itself, where that has 32 KiB or more: a reader without a buffer goes into a
+/// [`BufReader`](std::io::BufReader), of 64 KiB or more. To cancel, let `archive` fail.
 ///
 /// # Errors
 /// [`Error::Archive`], [`Error::Invalid`], [`Error::LimitExceeded`], [`Error::Io`], [`Error::Parents`]. What was
@@ -106,6 +106,8 @@ struct OpenParent {
     directory: OwnedFd,
     /// Device and inode.
     identity: (u64, u64),
+    /// That of what is made in it, if it gives it.
+    group: Option<u64>,
 }
 
 impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
@@ -165,7 +167,8 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
         let found = self.root.directory(&path, Missing::Create(&mut created))?;
         let directory = found.expect("a missing directory was made");
         let stat = fstat(&directory).map_err(failed)?;
-        Ok(OpenParent { path, directory, identity: (stat.st_dev, stat.st_ino) })
+        let group = (stat.st_mode & Mode::SGID.as_raw_mode() != 0).then_some(stat.st_gid.into());
+        Ok(OpenParent { path, directory, identity: (stat.st_dev, stat.st_ino), group })
     }
 
     fn entry_in<R: BufRead>(
@@ -190,7 +193,7 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
             // Its attributes are those of what it names.
             self.files.settle()?;
         }
-        let (place, made) = self.make(directory, name, header)?;
+        let (place, made) = self.make(parent, name, header)?;
         let Some(made) = made else {
             self.applied.devices.add(&header.path);
             return Ok(place);
@@ -217,13 +220,9 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
 
     /// Makes the entry, and removes what is in the way; a directory stays where a directory comes. Gives no entry for a device that
     /// was left out.
-    fn make(
-        &mut self,
-        directory: BorrowedFd<'_>,
-        name: &[u8],
-        header: &Header,
-    ) -> Result<(Place, Option<Made>), Error> {
-        let (root, devices, file_mode) = (&self.root, self.options.devices, self.first_mode(header));
+    fn make(&mut self, parent: &OpenParent, name: &[u8], header: &Header) -> Result<(Place, Option<Made>), Error> {
+        let (directory, file_mode) = (parent.directory.as_fd(), self.first_mode(parent, header));
+        let (root, devices) = (&self.root, self.options.devices);
         let create = || create(root, directory, name, header, file_mode, devices);
         let (place, created) = match create()? {
             Created::InTheWay => {
@@ -244,11 +243,12 @@ impl<'a: 'scope, 'scope> Unpack<'scope, 'a> {
         }
     }
 
-    /// The mode that a file is made with: its own, if its owner is right then, too, as for most files, and nothing else is set;
-    /// otherwise one that keeps others out until its owner is.
-    fn first_mode(&self, header: &Header) -> u32 {
+    /// The mode that a file is made with in `parent`: its own, if its owner is right then, too, as for most files, and nothing else is
+    /// set; otherwise one that keeps others out until its owner is.
+    fn first_mode(&self, parent: &OpenParent, header: &Header) -> u32 {
+        let (uid, gid) = self.user;
         let is_own = match self.options.ownership {
-            Ownership::Preserve => (header.uid, header.gid) == self.user,
+            Ownership::Preserve => (header.uid, header.gid) == (uid, parent.group.unwrap_or(gid)),
             Ownership::Current => true,
         };
         if is_own && header.xattrs.is_empty() { header.mode & 0o777 } else { 0o600 }

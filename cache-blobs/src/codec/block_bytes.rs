@@ -6,15 +6,16 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 
 /// From so many bytes on memory is mapped for a block alone: the system gets it back as soon as the block is gone, whatever else
-/// lives, and gives it in large pages, if it has them, which saves page faults and misses of the processor's address translation.
+/// lives, and gives it in large pages, if it has them, which saves page faults and misses of the processor's address translation. It is
+/// several such pages; what is smaller, like gzip's blocks of 2 MiB, the heap uses again.
 #[cfg(unix)]
 const MAPPED_BYTES: usize = 4 << 20;
 
-/// The bytes of a large page. The system puts a mapping of whole ones at the address of one.
+/// The bytes of a large page on most processors. Linux puts a mapping of whole ones where one can begin.
 #[cfg(unix)]
 const LARGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Bytes that grow at their end. Like a `Vec<u8>`, which it can be made of, except that what is longer than 4 MiB has memory of its own from the
+/// Bytes that grow at their end. Like a `Vec<u8>`, which it can be made of, except that room for 4 MiB or more is memory of its own from the
 /// system, where that is possible.
 #[derive(Default)]
 pub struct BlockBytes {
@@ -69,6 +70,15 @@ impl BlockBytes {
     /// Bytes that fit without new memory.
     pub fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// What the bytes cost as [`Bytes`]: large pages are there as a whole.
+    pub(crate) fn cost(&self) -> usize {
+        match &self.memory {
+            Memory::Heap(_) => self.filled,
+            #[cfg(unix)]
+            Memory::Mapped(_) => self.filled.next_multiple_of(LARGE_PAGE_BYTES),
+        }
     }
 
     /// Forgets the bytes and keeps their memory.

@@ -44,7 +44,7 @@ impl Budget {
     pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
 
     /// A budget of `workers` threads, which start now, and of `memory_bytes` bytes. One block of the codec has to fit:
-    /// 4.1 MiB for gzip, 16.1 MiB for zstd, both for both at once; to keep `n` workers busy takes `n + 2` blocks.
+    /// 4.1 MiB for gzip, 16.1 MiB for zstd, both for both at once; a plain tar needs 2 MiB; to keep `n` workers busy takes `n + 2` blocks.
     ///
     /// # Errors
     /// `Unavailable` if the threads cannot be had.

@@ -79,8 +79,8 @@ impl Stage {
         self.block_bytes() as u64 + self.encoded_bound() as u64
     }
 
-    /// Bytes with which a layer is admitted: one block's, and of a plain tar another one's, as its ingest may still write the block
-    /// before, which is not counted any more.
+    /// Bytes with which a layer is admitted: one block's, and of a plain tar two. Its blocks are the smallest, so that more layers than of any
+    /// other codec would be packed at once, each with an ingest that may hold one more block, which is not counted.
     pub(super) fn minimum(&self) -> u64 {
         match self {
             Self::Identity => 2 * self.block_cost(),

@@ -55,8 +55,8 @@ impl<'a, R: Read> Entry<'a, R> {
 }
 
 impl<R: BufRead> Entry<'_, R> {
-    /// Shows the next run of contents, where it lies in the underlying reader, to `take`, which says how many bytes of it are taken.
-    /// Gives `None` where a hole is next, or the end, which [`next_extent`](Self::next_extent) tells.
+    /// Shows the next run of contents, where it lies in the underlying reader, to `take`, which says how many bytes of it are taken;
+    /// more than there are means all. Gives `None` where a hole is next, or the end, which [`next_extent`](Self::next_extent) tells.
     ///
     /// # Errors
     /// As [`next_extent`](Self::next_extent).

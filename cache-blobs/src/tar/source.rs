@@ -75,20 +75,23 @@ impl<R: Read> Source<R> {
 }
 
 impl<R: BufRead> Source<R> {
-    /// Shows the next bytes that are there, at most `limit`, to `take`, which says how many of them it takes. There must be some.
+    /// Shows the next bytes that are there, at most `limit`, to `take`, which says how many of them it takes; more are all. There must be some.
     pub(super) fn lend<T>(&mut self, limit: u64, take: impl FnOnce(&[u8]) -> (usize, T)) -> Result<(usize, T), Error> {
         let place = self.place();
         let failed = |source| Error::Read { place, source: Arc::new(source) };
-        while let Err(error) = self.inner.fill_buf() {
-            if error.kind() != ErrorKind::Interrupted {
-                return Err(failed(error));
+        let ready = loop {
+            match self.inner.fill_buf() {
+                Ok(bytes) => break bytes.len(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
             }
-        }
-        let bytes = self.inner.fill_buf().map_err(failed)?;
-        let bytes = &bytes[..at_most(bytes.len(), limit)];
-        if bytes.is_empty() {
+        };
+        if ready == 0 {
             return Err(self.malformed(Problem::Truncated));
         }
+        // They are there, so that nothing is read.
+        let bytes = self.inner.fill_buf().map_err(failed)?;
+        let bytes = &bytes[..at_most(bytes.len(), limit)];
         let most = bytes.len();
         let (taken, outcome) = take(bytes);
         let taken = taken.min(most);

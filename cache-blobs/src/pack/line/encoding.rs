@@ -29,6 +29,10 @@ impl Line {
 
         let outcome = catch_unwind(AssertUnwindSafe(|| self.stage.encode(&mut block)));
         let outcome = outcome.unwrap_or_else(|_| Err(panicked("encoder")));
+        let outcome = outcome.map(|Encoded { bytes, notes }| {
+            let cost = bytes.cost();
+            ((Bytes::from(bytes), cost), notes)
+        });
 
         let mut state = self.lock();
         state.encoding -= 1;
@@ -37,9 +41,8 @@ impl Line {
             state.has_turn = turn;
         }
         match outcome {
-            Ok(encoded) if state.failure.is_none() => {
-                let Encoded { bytes, notes } = encoded;
-                let given_back = self.put(&mut state, number, Bytes::from(bytes), notes, Some(block.bytes));
+            Ok((bytes, notes)) if state.failure.is_none() => {
+                let given_back = self.put(&mut state, number, bytes, notes, Some(block.bytes));
                 self.unlock_and_wake(state, given_back);
             }
             // Nobody may be told that the layer has ended while its memory lives.

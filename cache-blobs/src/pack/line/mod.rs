@@ -140,21 +140,22 @@ impl Line {
         drop(dropped);
     }
 
-    /// Keeps what a block became until its turn, and leaves the memory of the block, if there is some, to another one.
+    /// Keeps what a block became, and costs `cost` bytes, until its turn, and leaves the memory of the block, if there is some, to another one.
     fn put(
         &self,
         state: &mut State,
         number: u64,
-        bytes: Bytes,
+        (bytes, cost): (Bytes, usize),
         notes: Option<Notes>,
         block: Option<BlockBytes>,
     ) -> GivenBack {
-        let length = bytes.len() as u64;
         if self.stage.keeps_notes() {
-            state.notes.insert(number, (length, notes));
+            state.notes.insert(number, (bytes.len() as u64, notes));
         }
-        state.ready.insert(number, Output { bytes, charged: Some(length) });
-        state.give_back(self.stage.block_cost() - length, block)
+        let reserved = self.stage.block_cost();
+        let cost = reserved.min(cost as u64);
+        state.ready.insert(number, Output { bytes, charged: Some(cost) });
+        state.give_back(reserved - cost, block)
     }
 }
 

@@ -42,7 +42,8 @@ impl Line {
         state.submitted += 1;
         if let Stage::Identity = self.stage {
             let bytes = Bytes::from_owner(Lent::new(block.bytes, &self.memory));
-            let given_back = self.put(&mut state, number, bytes, None, None);
+            let cost = bytes.len();
+            let given_back = self.put(&mut state, number, (bytes, cost), None, None);
             self.unlock_and_wake(state, given_back);
             return;
         }
