@@ -3,12 +3,15 @@
 
 mod thread_rig;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Cursor, Read, Write};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{ThreadId, current};
+use std::time::Duration;
 
 use cache_blobs::DecodingAhead;
 use cache_blobs::codec::{
@@ -18,6 +21,9 @@ use cache_blobs::codec::{
 use cache_core::ports::{Job, Pool};
 use cache_core::{Algorithm, Compression, Digest, ErrorKind, Result, ThreadPool};
 use thread_rig::Meeting;
+
+/// So long a thread waits for another one. Only in a test that fails there is none.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn tar(length: usize) -> Vec<u8> {
     let mut state = 7_u32;
@@ -183,6 +189,67 @@ fn two_pieces_are_decoded_at_once() {
     assert_eq!(decoding.finish().unwrap().diff_id, Digest::of(&tar));
     assert_eq!(meeting.threads().len(), 2);
     assert!(!meeting.threads().contains(&current().id()));
+}
+
+/// As far as a source is read before nobody reads the tar: between these, in bytes.
+const AHEAD: RangeInclusive<usize> = 15 << 20..=17 << 20;
+
+/// Endless; counts what is read, and says when that is enough.
+struct Endless(Arc<AtomicUsize>, Sender<()>);
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer.fill(b'x');
+        if self.0.fetch_add(buffer.len(), Ordering::Relaxed) + buffer.len() >= *AHEAD.start() {
+            // Once is enough.
+            let _: Result<(), _> = self.1.send(());
+        }
+        Ok(buffer.len())
+    }
+}
+
+#[test]
+fn a_decoder_goes_ahead_of_a_slow_reader_by_16_mib_and_no_more() {
+    let (count, (enough, told)) = (Arc::default(), channel());
+    let (pool, running) = Counting::new();
+    let source = Box::new(Endless(Arc::clone(&count), enough));
+    let decoding = DecodingAhead::start(&pool, &Codecs::default(), source, Some(Algorithm::Sha256)).unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    drop(decoding);
+    drop(pool);
+    running.recv().unwrap_err();
+    assert!(AHEAD.contains(&count.load(Ordering::Relaxed)), "{count:?} bytes");
+}
+
+/// Gives piece by piece, the last one not before it is told to.
+struct Slow(VecDeque<Vec<u8>>, Receiver<()>);
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.len() == 1 && self.1.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let Some(mut piece) = self.0.pop_front() else { return Ok(0) };
+        let rest = piece.split_off(buffer.len().min(piece.len()));
+        buffer[..piece.len()].copy_from_slice(&piece);
+        if !rest.is_empty() {
+            self.0.push_front(rest);
+        }
+        Ok(piece.len())
+    }
+}
+
+#[test]
+fn what_is_decoded_does_not_wait_for_a_slow_source() {
+    let tar = tar(2_400_000);
+    let pieces = pieces(&tar.chunks(400_000).collect::<Vec<_>>());
+    let (tell, told) = channel();
+    let source = Box::new(Slow(pieces.into(), told));
+    let mut decoding =
+        DecodingAhead::start(&ThreadPool::new(), &Codecs::default(), source, Some(Algorithm::Sha256)).unwrap();
+    decoding.read_exact(&mut vec![0; 3 * 400_000]).unwrap();
+    drop(tell);
+    assert_eq!(decoding.finish().unwrap().diff_id, Digest::of(&tar));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use cache_core::ports::Pool;
 use crate::codec::{PieceDecoder, Pieces, Refused};
 
 /// Threads that decode one blob. More would wait for the one that reads the tar, which takes its digest.
-const DECODERS: usize = 2;
+pub(super) const DECODERS: usize = 2;
 
 /// Pieces that follow each other in a blob.
 #[derive(Debug, Default)]

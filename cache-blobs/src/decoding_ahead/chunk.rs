@@ -5,8 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Bytes of a piece. Smaller ones cost more switches of threads, larger ones leave the second-level cache.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Pieces on their way at a time: one is being filled, one read and one hashed, and each side finds a next one when it is done.
-pub(super) const CHUNKS: usize = 6;
+/// Pieces on their way at a time, 16 MiB: who unpacks is slow where files are small and fast where they are large, and the decoder goes on
+/// meanwhile.
+pub(super) const CHUNKS: usize = 64;
 
 /// A piece of a tar. Its memory is used again when it was read and hashed.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ impl Drop for Chunk {
 pub(super) struct Spares {
     sender: Sender<Vec<u8>>,
     receiver: Receiver<Vec<u8>>,
+    /// Those that came back. The last one is taken first: it is still in a processor's cache, and what is not needed is never touched.
+    idle: Vec<Vec<u8>>,
     unused: usize,
 }
 
@@ -42,7 +45,7 @@ impl Spares {
     /// Memory for `count` pieces.
     pub(super) fn new(count: usize) -> Self {
         let (sender, receiver) = channel();
-        Self { sender, receiver, unused: count }
+        Self { sender, receiver, idle: Vec::new(), unused: count }
     }
 
     /// Memory for a piece of the usual size, full of whatever was in it before; waits until one was read.
@@ -54,7 +57,8 @@ impl Spares {
 
     /// Memory of any size; `None` if all is in use.
     pub(super) fn idle(&mut self) -> Option<Vec<u8>> {
-        if let Ok(bytes) = self.receiver.try_recv() {
+        self.idle.extend(self.receiver.try_iter());
+        if let Some(bytes) = self.idle.pop() {
             return Some(bytes);
         }
         self.unused = self.unused.checked_sub(1)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender};
 
-use super::batch::{Batch, Decoded, Task};
+use super::batch::{Batch, DECODERS, Decoded, Task};
 use super::chunk::Spares;
 use super::decoder::{Watch, decode};
 use super::outlet::{Gone, Message, Outlet};
@@ -17,8 +17,9 @@ use crate::content::read_some;
 /// Bytes up to which pieces go together: small ones are not worth a switch of threads.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Batches on their way at a time: two are being decoded, one read and one hashed. Of our gzip each takes up to 4 MiB.
-const BATCHES: usize = 4;
+/// Batches on their way at a time: two are being decoded, one read and one hashed, and as many wait, since who unpacks is not always as fast. Of
+/// our gzip each has up to 2 MiB of tar.
+const BATCHES: usize = 8;
 
 /// Bytes that are read beyond what is asked for, so that small pieces do not cost a read each.
 const READ_BYTES: usize = 64 * 1024;
@@ -88,6 +89,12 @@ impl Cutter {
 
     fn cut_all(&mut self) -> Result<Next, Stop> {
         loop {
+            // Each decoder has another one; what is ready does not wait for a slow source.
+            while self.pending.len() > DECODERS
+                && let Some(first) = self.pending.pop_front()
+            {
+                self.forward(&first)?;
+            }
             let (batch, next) = self.cut();
             if !batch.lengths.is_empty() {
                 self.send(batch)?;
@@ -124,6 +131,7 @@ impl Cutter {
         self.tasks.send(task).map_err(|_| Stop::Gone)
     }
 
+    /// Gives a batch to the reader as soon as it is decoded.
     fn forward(&mut self, first: &Receiver<Decoded>) -> Result<(), Stop> {
         let Decoded { batch, outcome, tar } = first.recv().map_err(|_| Stop::Gone)?;
         if outcome.is_err() {
@@ -143,6 +151,9 @@ impl Cutter {
         let mut batch = Batch::default();
         let mut end = 0;
         let next = loop {
+            if end >= BATCH_BYTES || batch.tar_bytes >= BATCH_BYTES {
+                break Next::Batch;
+            }
             let ahead = self.ahead.get(end..).unwrap_or_default();
             match self.pieces.cut(ahead) {
                 Cut::Piece { bytes, tar_bytes } => {

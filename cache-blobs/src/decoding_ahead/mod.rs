@@ -33,8 +33,8 @@ use self::diff_id::start_hasher;
 use self::outlet::{Message, Outlet};
 use crate::codec::{Codec, Codecs, Cut, carried, error_of_io, io_error};
 
-/// A blob that is being decoded ahead of its reader: reading it gives the tar. At most four pieces of the codec's own (see
-/// [`Codec::pieces`]), or six of 256 KiB, are on their way at a time.
+/// A blob that is being decoded ahead of its reader: reading it gives the tar. At most eight pieces of the codec's own (see
+/// [`Codec::pieces`]), or 64 of 256 KiB, are on their way at a time: 16 MiB of tar, also for our gzip.
 ///
 /// When it is dropped early, its threads end after what they are doing.
 pub struct DecodingAhead {

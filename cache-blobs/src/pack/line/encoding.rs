@@ -6,9 +6,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::Encoded;
-use crate::pack::line::{Failure, Line, panicked};
+use crate::pack::line::{Failure, Line, State, panicked};
 use crate::pack::memory::GivenBack;
 use crate::pack::workers::Turns;
+
+impl State {
+    /// Counts a block that is encoded no more. Says whether the line wants its next turn.
+    fn encoded_one(&mut self, parallel: bool) -> bool {
+        self.encoding -= 1;
+        if parallel {
+            return false;
+        }
+        self.has_turn = !self.pending.is_empty();
+        self.has_turn
+    }
+}
 
 impl Line {
     /// Encodes one block on the calling thread.
@@ -35,25 +47,28 @@ impl Line {
         });
 
         let mut state = self.lock();
-        state.encoding -= 1;
-        let turn = !parallel && !state.pending.is_empty();
-        if !parallel {
-            state.has_turn = turn;
-        }
-        match outcome {
-            Ok((bytes, notes)) if state.failure.is_none() => {
-                let given_back = self.put(&mut state, number, bytes, notes, Some(block.bytes));
-                self.unlock_and_wake(state, given_back);
-            }
-            // Nobody may be told that the layer has ended while its memory lives.
-            outcome => {
-                drop(block);
-                match outcome {
-                    Ok(_) => self.unlock_and_wake(state, GivenBack::default()),
-                    Err(error) => self.give_up(state, Failure::Here(error)),
+        let turn = if state.failure.is_none() {
+            let turn = state.encoded_one(parallel);
+            match outcome {
+                Ok((bytes, notes)) => {
+                    let given_back = self.put(&mut state, number, bytes, notes, Some(block.bytes));
+                    self.unlock_and_wake(state, given_back);
+                }
+                Err(error) => {
+                    drop(block);
+                    self.give_up(state, Failure::Here(error));
                 }
             }
-        }
+            turn
+        } else {
+            // Nobody may be told that the layer has ended while its memory lives.
+            drop(state);
+            drop((outcome, block));
+            let mut state = self.lock();
+            let turn = state.encoded_one(parallel);
+            self.unlock_and_wake(state, GivenBack::default());
+            turn
+        };
         if turn {
             turns.push(self);
         }
