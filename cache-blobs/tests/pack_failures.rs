@@ -6,6 +6,8 @@ mod pack_rig;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
 
 use cache_blobs::changes::{DoubleWalk, Error as ChangesError, FileKind, Tree, double_walk};
 use cache_blobs::codec::{Block, BlockEncoder, Codec, Encoded, Sequence};
@@ -15,7 +17,7 @@ use cache_blobs::tar;
 use cache_core::ports::{Job, Pool};
 use cache_core::{Error, ErrorKind, Result};
 use odd_rig::{Odd, Vanishing};
-use pack_rig::{BlockCodec, Fate, Pace, budget, data, pool, same_bytes, sink, write_all};
+use pack_rig::{BlockCodec, Fate, Pace, budget, data, pool, same_bytes, sink, until, write_all};
 use pollster::block_on;
 
 /// Packs 200 blocks of 1000 bytes; gives the outcome and what became of the sink.
@@ -159,6 +161,77 @@ fn a_panicking_encoder_is_cancelled_and_its_worker_goes_on_with_other_layers() {
         let produce = |writer: &mut PackWriter| write_all(writer, &data(200_000, 1));
         block_on(pack(&budget, &pool(), &same_bytes(1000), ingest, PackOptions::default(), produce)).unwrap();
     }
+}
+
+/// How far a layer is whose first block fails while its second one is encoded.
+#[derive(Debug, Default)]
+struct Course {
+    second_begun: AtomicBool,
+    given_up: AtomicBool,
+    told: AtomicBool,
+    told_too_early: AtomicBool,
+}
+
+/// The encoder of that layer.
+#[derive(Debug)]
+struct Crossing(Arc<Course>);
+
+impl BlockEncoder for Crossing {
+    fn block_bytes(&self) -> usize {
+        1000
+    }
+
+    fn encoded_bound(&self) -> usize {
+        1000
+    }
+
+    fn sequence(&self) -> Option<Box<dyn Sequence>> {
+        None
+    }
+
+    fn encode(&self, block: &mut Block) -> Result<Encoded> {
+        if block.offset == 0 {
+            until(|| self.0.second_begun.load(Ordering::SeqCst));
+            return Err(Error::new(ErrorKind::Unavailable, "encode", "a block"));
+        }
+        self.0.second_begun.store(true, Ordering::SeqCst);
+        until(|| self.0.given_up.load(Ordering::SeqCst));
+        Ok(Encoded { bytes: std::mem::take(&mut block.bytes), notes: Some(Box::new(Lingering(Arc::clone(&self.0)))) })
+    }
+}
+
+/// Part of what a block became. It goes slowly, and looks whether the end of the layer is told meanwhile.
+struct Lingering(Arc<Course>);
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        for _ in 0..200 {
+            sleep(Duration::from_millis(1));
+            self.0.told_too_early.fetch_or(self.0.told.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn what_a_block_became_is_gone_when_the_failure_of_another_one_is_told() {
+    let (ingest, _) = sink(Pace::Fast);
+    let course = Arc::new(Course::default());
+    let produce = {
+        let course = Arc::clone(&course);
+        move |writer: &mut PackWriter| {
+            let outcome = write_all(writer, &data(1_000_000, 1));
+            course.given_up.store(true, Ordering::SeqCst);
+            outcome
+        }
+    };
+    let codec = BlockCodec(Arc::new(Crossing(Arc::clone(&course))));
+    let budget = budget(2, 100_000);
+    let outcome = block_on(pack(&budget, &pool(), &codec, ingest, PackOptions::default(), produce));
+    course.told.store(true, Ordering::SeqCst);
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    // Its threads end.
+    drop(budget);
+    assert!(!course.told_too_early.load(Ordering::SeqCst));
 }
 
 #[test]
